@@ -160,6 +160,3 @@ class Bus(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
-
-
-type_of_opener = Callable[[str], Awaitable[Bus]]
