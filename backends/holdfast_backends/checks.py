@@ -1,0 +1,148 @@
+"""Refusing what no document may hold, and naming the place.
+
+Iterative, so that a deep value cannot exhaust the interpreter's stack.
+"""
+
+import math
+
+from .errors import InvalidValueError, Loc
+from .values import (
+    MAX_INTEGER,
+    MAX_KEY_CHARS,
+    MAX_LEVELS,
+    MAX_TTL_SECONDS,
+    MIN_INTEGER,
+    JsonObject,
+    RecordId,
+    is_collection,
+    is_number,
+    is_record_id,
+)
+
+
+def check_text(text: str, loc: Loc) -> None:
+    """Refuse NUL and lone surrogates."""
+    if "\x00" in text:
+        raise InvalidValueError("a string must not hold a NUL character", loc)
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidValueError("a string must not hold a lone surrogate", loc) from None
+
+
+def _check_key(key: object, loc: Loc) -> None:
+    if not isinstance(key, str):
+        raise InvalidValueError("a key must be a string", loc)
+    if len(key) > MAX_KEY_CHARS:
+        raise InvalidValueError(f"a key must have at most {MAX_KEY_CHARS} characters", loc)
+    if key[:1] == "$":
+        raise InvalidValueError("a key must not begin with '$'", (*loc, key))
+    check_text(key, loc)
+
+
+def _check_scalar(value: object, loc: Loc) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        check_text(value, loc)
+    elif isinstance(value, int):
+        if not MIN_INTEGER <= value <= MAX_INTEGER:
+            raise InvalidValueError("an integer must fit into 64 bits, signed", loc)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidValueError("a number must be finite", loc)
+    else:
+        raise InvalidValueError("not a JSON value", loc)
+
+
+def check_value(value: object, loc: Loc = (), *, level: int = 0) -> None:
+    """Refuse a value that no document may hold.
+
+    Args:
+        value: what should be a JSON value.
+        loc: where it stands, for the error.
+        level: how many objects and arrays it already stands in; a document itself is level 1.
+
+    Raises:
+        InvalidValueError: naming the first bad place.
+    """
+    pending: list[tuple[object, Loc, int]] = [(value, loc, level + 1)]
+    while pending:
+        item, place, depth = pending.pop()
+        if isinstance(item, dict):
+            if depth > MAX_LEVELS:
+                raise InvalidValueError(f"at most {MAX_LEVELS} levels", place)
+            for key, child in item.items():
+                _check_key(key, place)
+                _visit(child, place, key, depth, pending)
+        elif isinstance(item, list):
+            if depth > MAX_LEVELS:
+                raise InvalidValueError(f"at most {MAX_LEVELS} levels", place)
+            for index, child in enumerate(item):
+                _visit(child, place, index, depth, pending)
+        else:
+            _check_scalar(item, place)
+
+
+def _visit(
+    child: object,
+    place: Loc,
+    step: str | int,
+    depth: int,
+    pending: list[tuple[object, Loc, int]],
+) -> None:
+    # Scalars are checked where they stand: most values are, and a tuple each would cost most.
+    if type(child) is dict or type(child) is list:
+        pending.append((child, (*place, step), depth + 1))
+    elif child is None or child is True or child is False:
+        return
+    elif type(child) is str:
+        if "\x00" in child or not child.isascii():
+            check_text(child, (*place, step))
+    else:
+        _check_scalar(child, (*place, step))
+
+
+def check_collection(name: object) -> None:
+    """Refuse what is no collection's name."""
+    if not is_collection(name):
+        raise InvalidValueError(
+            "a collection's name is a lower-case letter and up to 62 of a-z 0-9 _ -",
+            ("collection",),
+        )
+
+
+def check_id(value: object, loc: Loc = ("id",)) -> RecordId:
+    """Refuse what is no record's id."""
+    if not is_record_id(value):
+        raise InvalidValueError("an id is an integer from 1 to 2^63-1 or 1-255 characters", loc)
+    return value
+
+
+def check_if_version(value: object, *, least: int) -> None:
+    """Refuse what cannot be the version a writer has seen."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_INTEGER:
+        raise InvalidValueError(f"if_version is an integer of at least {least}", ("if_version",))
+
+
+def check_ttl(value: object) -> None:
+    """Refuse a time to live (seconds) that is not above 0 and at most 100 years."""
+    if value is None:
+        return
+    if not is_number(value) or not 0 < value <= MAX_TTL_SECONDS:
+        raise InvalidValueError(
+            f"ttl_seconds is a number above 0 and at most {MAX_TTL_SECONDS}", ("ttl_seconds",)
+        )
+
+
+def check_document(document: object) -> JsonObject:
+    """Refuse what is no document: a JSON object within the limits, with a lawful id or none."""
+    if not isinstance(document, dict):
+        raise InvalidValueError("a document is a JSON object")
+    check_value(document)
+    if document.get("id") is not None:
+        check_id(document["id"])
+    return document

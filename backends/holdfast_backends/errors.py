@@ -1,0 +1,90 @@
+"""What can go wrong in a store, as one exception tree.
+
+    StorageError               storage_error      any failure of a backend; nothing was changed
+    ├── TaskNotFoundError      not_found          no such record
+    ├── ConflictError          conflict           version mismatch, or a message id used twice
+    ├── InvalidValueError      validation_error   the request can never succeed as it is
+    ├── TooLargeError          too_large          a document or result over its limit
+    ├── UnavailableError       unavailable        the store cannot be reached now
+    ├── SchemaError            storage_error      the schema is not the one this version knows
+    └── UnsafeStoreError       storage_error      the store may lose what it acknowledged
+
+Each driver's exceptions are translated into these in one place of its backend, chained.
+The texts reach clients: they never hold SQL, paths, addresses or a driver's words.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from .values import JsonObject, RecordId
+
+Loc = tuple[str | int, ...]
+
+
+class StorageError(Exception):
+    """Base of all errors of a backend. `details` is JSON that a program can read."""
+
+    error_type: ClassVar[str] = "storage_error"
+
+    def __init__(self, message: str, details: JsonObject | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: JsonObject = details or {}
+
+
+class TaskNotFoundError(StorageError):
+    """No record with this id; the seed's name, for records of every collection."""
+
+    error_type = "not_found"
+
+    def __init__(self, task_id: RecordId, collection: str = "tasks") -> None:
+        self.task_id = task_id
+        self.collection = collection
+        super().__init__(
+            f"Task with ID {task_id} not found"
+            if collection == "tasks"
+            else f"{collection} record {task_id} not found"
+        )
+
+
+class ConflictError(StorageError):
+    """Somebody else was first; `details.current_version` says where the record is now."""
+
+    error_type = "conflict"
+
+
+class InvalidValueError(StorageError):
+    """A value that no backend accepts. `loc` names the place, from the operation's root."""
+
+    error_type = "validation_error"
+
+    def __init__(self, message: str, loc: Sequence[str | int] = ()) -> None:
+        self.loc: Loc = tuple(loc)
+        super().__init__(message, {"errors": [{"loc": list(self.loc), "msg": message}]})
+
+    def within(self, *prefix: str | int) -> "InvalidValueError":
+        """The same error, seen from further out."""
+        return InvalidValueError(self.message, (*prefix, *self.loc))
+
+
+class TooLargeError(StorageError):
+    """A document, result or batch over its limit."""
+
+    error_type = "too_large"
+
+
+class UnavailableError(StorageError):
+    """The store cannot be reached now, or did not answer in time.
+
+    Whether a write took effect is unknown; with its identity it can be sent again.
+    """
+
+    error_type = "unavailable"
+
+
+class SchemaError(StorageError):
+    """The store's schema is missing, older or newer than this version; run `holdfast migrate`."""
+
+
+class UnsafeStoreError(StorageError):
+    """The store is configured so that it may lose what it acknowledged."""

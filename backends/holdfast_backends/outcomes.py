@@ -1,0 +1,112 @@
+"""What a backend answers: one outcome for each operation, in order.
+
+Documents travel as the JSON bytes that the store keeps; whoever needs the value decodes it.
+Instants are integers: microseconds since 1970-01-01T00:00:00Z.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .encoding import record_id
+from .errors import StorageError
+from .values import JsonObject, RecordId, decode_document
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as the store keeps it. `document` is compact JSON with its `id`.
+
+    `version` starts at 1 and rises by one with each write.
+    """
+
+    key: bytes
+    document: bytes
+    version: int
+    created_at: int
+    updated_at: int
+    expires_at: int | None = None
+
+    @property
+    def id(self) -> RecordId:
+        """The record's id."""
+        return record_id(self.key)
+
+    @property
+    def value(self) -> JsonObject:
+        """The document, decoded: a fresh copy each time."""
+        return decode_document(self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Of `Save`: the record as it is now, and whether it is a new one."""
+
+    record: Record
+    created: bool
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Of `Get`, and of `Update` and `Delete` (the record after the change, or as it was)."""
+
+    record: Record
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Of `Find`: records in order, and where the next page begins (None at the end).
+
+    With `fields`, each record's `document` holds only those.
+    """
+
+    records: tuple[Record, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of `Count`."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionCounts:
+    """Of `Collections`: (name, number of records), by name."""
+
+    counts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """Of `Index`: the declared paths, and whether all of them are built."""
+
+    paths: tuple[str, ...]
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The operation failed, and changed nothing.
+
+    `index` says which operation of an atomic transaction it was.
+    """
+
+    error: StorageError
+    index: int | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """Of `Transaction`: an outcome for each operation."""
+
+    outcomes: tuple["Outcome", ...]
+    replayed: bool = False
+
+
+Outcome: TypeAlias = (
+    Saved | Found | Page | Counted | CollectionCounts | IndexState | Batched | Failed
+)
