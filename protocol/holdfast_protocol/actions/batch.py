@@ -1,0 +1,41 @@
+"""The payload of `storage_batch`, and how its operations are read.
+
+Source: the wire contract, sections 6 and 10 "Batches of operations".
+"""
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from holdfast_protocol.fields import Flag, JsonObject, NullMeans, Text
+
+from .payload import CollectionPayload, Payload
+
+MAX_OPERATIONS: Final = 1_000
+
+
+def _count(operations: object) -> object:
+    if isinstance(operations, list):
+        if not operations:
+            raise PydanticCustomError("explained", "must hold at least one operation")
+        if len(operations) > MAX_OPERATIONS:
+            raise PydanticCustomError("too_large", "must hold at most 1000 operations")
+    return operations
+
+
+class BatchOperation(Payload):
+    """One operation as it came: its action and payload are read by `parse_operations`."""
+
+    action: Text
+    payload: Annotated[JsonObject, NullMeans(dict)] = Field(default_factory=dict)
+
+
+class StorageBatch(CollectionPayload):
+    """Execute operations in order, all or nothing unless `atomic` is false.
+
+    `collection` is the default of the operations that name none.
+    """
+
+    operations: Annotated[list[BatchOperation], BeforeValidator(_count)]
+    atomic: Annotated[Flag, NullMeans(lambda: True)] = True

@@ -1,0 +1,202 @@
+"""The field types that envelopes and payloads share: cheap to check, plainly described.
+
+Source: the wire contract, sections 2, 6 and 10. Every scalar carries one sentence of ours as
+its error, so that no text of the validation library (and no input) reaches a response.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import core_schema as cs
+
+from .limits import MAX_INTEGER, MIN_INTEGER
+from .times import parse_time
+
+# Labels of union branches, dropped from error locations; a NUL cannot stand in a wire key.
+VALUE_BRANCH: Final = "\0value"
+NULL_BRANCH: Final = "\0null"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Replaces every error of the annotated type by one sentence of ours."""
+
+    message: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return cs.custom_error_schema(
+            handler(source), custom_error_type="explained", custom_error_message=self.message
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NullMeans:
+    """`null` stands for the field's default (wire contract, section 10 "Checks").
+
+    Costs nothing for other values: the null branch is only tried when the type refused.
+    """
+
+    default: Callable[[], object]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        null = cs.no_info_after_validator_function(lambda _: self.default(), cs.none_schema())
+        return cs.union_schema(
+            [(handler(source), VALUE_BRANCH), (null, NULL_BRANCH)], mode="left_to_right"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A JSON value taken as it is, neither walked nor copied.
+
+    Values are checked once as text by the codec and once as documents by the backends;
+    walking them here as well would cost more than the whole envelope.
+    """
+
+    type_: type | None
+    json_type: str | None
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        if self.type_ is None:
+            return cs.any_schema()
+        return cs.custom_error_schema(
+            cs.is_instance_schema(self.type_),
+            custom_error_type="explained",
+            custom_error_message=f"must be an {self.json_type}",
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {} if self.json_type is None else {"type": self.json_type}
+
+
+def _time(value: object) -> datetime:
+    if isinstance(value, str):
+        try:
+            return parse_time(value)
+        except ValueError:
+            pass
+    elif isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    raise PydanticCustomError("explained", "must be an RFC 3339 time with Z or an offset")
+
+
+@dataclass(frozen=True, slots=True)
+class WireTime:
+    """An RFC 3339 text, or an aware datetime, as an aware datetime."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return cs.no_info_plain_validator_function(_time)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True, slots=True)
+class WireRecordId:
+    """An integer 1 to 2^63-1 or a text of 1 to 255 code points; `true` and `1.0` are none."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return cs.union_schema(
+            [
+                cs.int_schema(strict=True, ge=1, le=MAX_INTEGER),
+                cs.str_schema(strict=True, min_length=1, max_length=255, pattern=_NO_NUL),
+            ],
+            mode="left_to_right",
+            custom_error_type="explained",
+            custom_error_message=RECORD_ID_RULE,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WireNumber:
+    """An integer of the signed 64-bit range or a finite float; neither becomes the other."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        floats = cs.chain_schema(
+            [cs.is_instance_schema(float), cs.float_schema(strict=True, allow_inf_nan=False)]
+        )
+        return cs.union_schema(
+            [cs.int_schema(strict=True, ge=MIN_INTEGER, le=MAX_INTEGER), floats],
+            mode="left_to_right",
+            custom_error_type="explained",
+            custom_error_message="must be a finite number, integers within 64 bits",
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "number"}
+
+
+RECORD_ID_RULE: Final = "must be an integer from 1 to 2^63-1 or a string of 1 to 255 characters"
+_NO_NUL: Final = "^[^\\x00]*$"
+_PATH: Final = r"^[^.$\x00][^.\x00]*(?:\.[^.$\x00][^.\x00]*)*$"
+
+JsonObject = Annotated[dict[str, JsonValue], Opaque(dict, "object")]
+JsonArray = Annotated[list[JsonValue], Opaque(list, "array")]
+JsonAny = Annotated[JsonValue, Opaque(None, None)]
+
+Text = Annotated[
+    str, Field(pattern=_NO_NUL), Explained("must be a string without NUL or lone surrogates")
+]
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=128, pattern=_NO_NUL),
+    Explained("must be a string of 1 to 128 characters"),
+]
+ActionName = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
+    Explained("must be a name of 1 to 64 characters: a-z first, then a-z, 0-9 or _"),
+]
+Time = Annotated[datetime, WireTime()]
+
+CollectionName = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$"),
+    Explained("must be a name of 1 to 63 characters: a-z first, then a-z, 0-9, _ or -"),
+]
+RecordId = Annotated[int | str, WireRecordId()]
+Path = Annotated[
+    str,
+    Field(pattern=_PATH),
+    Explained("must be a dotted path without empty segments or segments that begin with $"),
+]
+Version = Annotated[
+    int, Field(ge=0, le=MAX_INTEGER), Explained("must be an integer that is not negative")
+]
+Ttl = Annotated[
+    float,
+    Field(gt=0, le=3_155_760_000, allow_inf_nan=False),
+    Explained("must be a number above 0 and at most 3155760000"),
+]
+PageLimit = Annotated[int, Field(ge=1, le=10_000), Explained("must be an integer from 1 to 10000")]
+Flag = Annotated[bool, Explained("must be true or false")]
+Direction = Annotated[Literal["asc", "desc"], Explained('must be "asc" or "desc"')]
+
+
+def placed_error(message: str, *place: str | int) -> PydanticCustomError:
+    """An error of a whole model that names the place inside it."""
+    context: dict[str, Any] = {"place": list(place)}
+    return PydanticCustomError("placed", message, context)
