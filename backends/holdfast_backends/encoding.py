@@ -29,6 +29,14 @@ OBJECT_CLASS = b"\x05"
 MAX_INDEXED_BYTES = 512
 """How many bytes of a string an index keeps; below PostgreSQL's limit of a b-tree row."""
 
+_FIXED_SIZES = {
+    NULL_CLASS: 1,
+    BOOLEAN_CLASS: 2,
+    NUMBER_CLASS: 11,
+    ARRAY_CLASS: 1,
+    OBJECT_CLASS: 1,
+}
+
 _pack_integer = struct.Struct(">BQ").pack
 _unpack_integer = struct.Struct(">Q").unpack
 _pack_double = struct.Struct(">d").pack
@@ -95,6 +103,30 @@ def cut(encoded: bytes) -> bytes:
 def is_cut(indexed: bytes) -> bool:
     """Whether an index kept only the beginning, so that equals need not be equal."""
     return len(indexed) == MAX_INDEXED_BYTES and indexed[-1:] == _CUT
+
+
+def split_sort_value(encoded: bytes) -> tuple[bytes, bytes]:
+    """A sort value (not cut), and what stands behind it.
+
+    Raises:
+        ValueError: these bytes do not begin with a sort value.
+    """
+    size = _FIXED_SIZES.get(encoded[:1]) or encoded.find(_END, 1) + 1
+    if not 0 < size <= len(encoded):
+        raise ValueError("no sort value")
+    return encoded[:size], encoded[size:]
+
+
+def split_index_value(encoded: bytes) -> tuple[bytes, bytes]:
+    """An index value, whole or cut, and what stands behind it.
+
+    Raises:
+        ValueError: these bytes do not begin with an index value.
+    """
+    size = MAX_INDEXED_BYTES
+    if is_cut(encoded[:size]) and _END not in encoded[1 : size - 1]:
+        return encoded[:size], encoded[size:]
+    return split_sort_value(encoded)
 
 
 def inverted(encoded: bytes) -> bytes:

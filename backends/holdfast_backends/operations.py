@@ -164,6 +164,7 @@ class Find:
         limit: at most so many records, 1–10,000; None is no limit.
         cursor: where an earlier page ended; made by the same `scope`, filter and sort.
         max_bytes: a page that would be larger (JSON text of the array) ends early, with a cursor.
+        record_bytes: what counts toward `max_bytes` for each record beside its document.
         scope: the name of the action, which a cursor belongs to.
     """
 
@@ -174,6 +175,7 @@ class Find:
     limit: int | None = None
     cursor: str | None = None
     max_bytes: int | None = None
+    record_bytes: int = 1
     scope: str = "list"
 
     def __post_init__(self) -> None:

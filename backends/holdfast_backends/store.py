@@ -47,7 +47,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class IndexSlot:
-    """A declared index: a path kept in one of 16 numbered places, usable once `ready`."""
+    """A declared index: a path kept in one of 16 numbered places, usable once `ready`.
+
+    A number is used again for another path, not ready at first. Whatever the place still held
+    must be gone, or overwritten by the changes that then come for each live row, before the
+    slot is committed as ready.
+    """
 
     number: int
     path: Path
@@ -120,7 +125,8 @@ class RowChange:
     """A row as it was (None: there was none, no tombstone either) and as it becomes.
 
     Without a `previous` row the key is certainly new. `previous` is None or was loaded in the
-    same unit.
+    same unit. While an index is built, rows come unchanged (`previous` equal to `row`): their
+    index entries must be written all the same.
     """
 
     previous: Row | None

@@ -1,0 +1,133 @@
+"""A backend over a store: the contract of `contract.py`, kept once for all stores."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from .contract import Capabilities
+from .errors import UnavailableError
+from .executor import Clock, Executor
+from .indexing import build_indexes
+from .methods import BackendMethods
+from .operations import Operation
+from .outcomes import IndexState, Outcome
+from .store import Changes, CommitConflictError, Row, RowChange, Store, Wanted
+
+DEFAULT_RETENTION_SECONDS = 30 * 24 * 3600
+_SWEEP_LIMIT = 1_000
+_REBUILD_SECONDS = 5.0
+
+
+def system_clock() -> int:
+    """Microseconds since 1970-01-01T00:00:00Z by this machine's clock."""
+    return time.time_ns() // 1_000
+
+
+class StoreBackend(BackendMethods):
+    """A backend over a store; an async context manager.
+
+    Args:
+        store: the engine. The backend opens and closes it.
+        clock: gives the instant, microseconds since 1970.
+        retention_seconds: how long a message's identity and reply are kept.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock = system_clock,
+        retention_seconds: float = DEFAULT_RETENTION_SECONDS,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._retention = round(retention_seconds * 1_000_000)
+        self._executor = Executor(store, clock)
+        self._builders: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this backend guarantees, as it is configured."""
+        return self._store.capabilities
+
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """As `contract.Backend.execute`."""
+        outcomes = await self._executor.execute(operations)
+        for operation, outcome in zip(operations, outcomes, strict=True):
+            if isinstance(outcome, IndexState) and not outcome.ready:
+                self._build(getattr(operation, "collection", ""))
+        return outcomes
+
+    async def sweep(self) -> int:
+        """As `contract.Backend.sweep`: at most 1,000 records and 1,000 identities at once."""
+        now = self._clock()
+        forgotten = await self._store.forget_replies(now - self._retention, _SWEEP_LIMIT)
+        async with self._store.read() as snapshot:
+            expired = await snapshot.expired(now, _SWEEP_LIMIT)
+        buried = 0
+        for collection in sorted({name for name, _row in expired}):
+            keys = [row.key for name, row in expired if name == collection]
+            buried += await self._bury(collection, keys, now)
+        return forgotten + buried
+
+    async def _bury(self, collection: str, keys: list[bytes], now: int) -> int:
+        """Turn expired rows into tombstones, looking again under the lock."""
+        try:
+            async with self._store.write([collection]) as unit:
+                wanted = Wanted([collection], [(collection, key) for key in keys], [])
+                loaded = await unit.load(wanted)
+                changes = Changes()
+                head = loaded.heads.get(collection)
+                if head is not None and head.slots:
+                    changes.slots[collection] = head.slots
+                for place, row in loaded.rows.items():
+                    if row.document is None or row.expires_at is None or row.expires_at > now:
+                        continue
+                    tombstone = Row(row.key, row.version, None, row.created_at, now)
+                    changes.rows[place] = RowChange(row, tombstone)
+                if changes.rows:
+                    await unit.commit(changes)
+                return len(changes.rows)
+        except CommitConflictError:
+            return 0  # somebody writes there: the next sweep will find what is left
+
+    # -- indexes -------------------------------------------------------------------------------
+
+    def _build(self, collection: str) -> None:
+        if collection not in self._builders:
+            task = asyncio.create_task(self._keep_building(collection))
+            self._builders[collection] = task
+            task.add_done_callback(lambda _task: self._builders.pop(collection, None))
+
+    async def _keep_building(self, collection: str) -> None:
+        while True:
+            try:
+                await build_indexes(self._store, collection)
+                return
+            except UnavailableError:
+                await asyncio.sleep(_REBUILD_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        await self._store.__aenter__()
+        try:
+            for collection, head in (await self._store.indexed_collections()).items():
+                if not all(slot.ready for slot in head.slots):
+                    self._build(collection)
+        except BaseException:
+            await self._store.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        builders = list(self._builders.values())
+        for task in builders:
+            task.cancel()
+        await asyncio.gather(*builders, return_exceptions=True)
+        await self._store.__aexit__(exc_type, exc, traceback)

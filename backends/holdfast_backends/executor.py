@@ -1,0 +1,264 @@
+"""Executing operations over a store: one unit for a whole batch, every rule in one place.
+
+The way of a batch: survey what it needs, load that, run the operations in order against a
+working set, commit what became of it. When another process came between (a store's
+`CommitConflictError`), nothing was committed and the unit begins again.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from . import finder
+from .encoding import record_key
+from .errors import ConflictError, StorageError, TooLargeError, UnavailableError
+from .operations import (
+    Collections,
+    Count,
+    Delete,
+    Find,
+    Get,
+    Identity,
+    Index,
+    Operation,
+    Save,
+    Transaction,
+    Update,
+)
+from .outcomes import (
+    Batched,
+    CollectionCounts,
+    Counted,
+    Failed,
+    Found,
+    IndexState,
+    Outcome,
+    Page,
+    Saved,
+)
+from .replies import decode_outcome
+from .store import CommitConflictError, Loaded, Snapshot, Store, Unit, Wanted
+from .workspace import Workspace
+
+MAX_ATTEMPTS = 50
+
+Clock: TypeAlias = Callable[[], int]
+"""Gives the instant: microseconds since 1970-01-01T00:00:00Z."""
+
+
+def is_write(operation: Operation) -> bool:
+    """Whether an operation may change the store."""
+    if isinstance(operation, Transaction):
+        return any(isinstance(inner, (Save, Update, Delete)) for inner in operation.operations)
+    if isinstance(operation, Index):
+        return operation.paths is not None
+    return isinstance(operation, (Save, Update, Delete))
+
+
+def identity_of(operation: Operation) -> Identity | None:
+    """The identity that makes a write take effect once; reads have none."""
+    if isinstance(operation, (Save, Update, Delete)):
+        return operation.identity
+    if isinstance(operation, Transaction) and operation.identity and is_write(operation):
+        return operation.identity
+    return None
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What a batch needs to know and to lock."""
+
+    collections: dict[str, None] = field(default_factory=dict)
+    rows: dict[tuple[str, bytes], None] = field(default_factory=dict)
+    identities: dict[tuple[str, str], None] = field(default_factory=dict)
+    writes: bool = False
+    everything: bool = False
+
+    def add(self, operation: Operation | StorageError) -> None:
+        match operation:
+            case Save(document=document, collection=collection):
+                self.writes = True
+                self.collections[collection] = None
+                wanted = document.get("id")
+                if isinstance(wanted, (int, str)):
+                    self.rows[(collection, record_key(wanted))] = None
+            case Update() | Delete():
+                self.writes = True
+                self._needs_row(operation.collection, operation)
+            case Get():
+                self._needs_row(operation.collection, operation)
+            case Find() | Count():
+                self.collections[operation.collection] = None
+            case Index():
+                self.writes |= operation.paths is not None
+                self.collections[operation.collection] = None
+            case Collections():
+                self.everything = True
+            case Transaction():
+                for inner in operation.operations:
+                    self.add(inner)
+            case StorageError():
+                pass
+
+    def identify(self, operation: Operation) -> None:
+        identity = identity_of(operation)
+        if identity is not None:
+            self.identities[(identity.sender, identity.message_id)] = None
+
+    def _needs_row(self, collection: str, operation: Get | Update | Delete) -> None:
+        self.collections[collection] = None
+        self.rows[(collection, record_key(operation.id))] = None
+
+    def wanted(self) -> Wanted:
+        return Wanted(sorted(self.collections), list(self.rows), list(self.identities))
+
+
+def _survey(operations: Sequence[Operation]) -> _Survey:
+    survey = _Survey()
+    for operation in operations:
+        survey.add(operation)
+        survey.identify(operation)
+    return survey
+
+
+class Executor:
+    """Executes operations over a store. See `contract.Backend.execute`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """An outcome for each operation, in order.
+
+        Raises:
+            UnavailableError: the store cannot be reached, or others came between for too long.
+        """
+        if not operations:
+            return []
+        try:
+            return await self._unit(operations)
+        except UnavailableError:
+            raise
+        except StorageError as error:
+            # The store refused the whole unit. One operation alone answers for itself; of
+            # several, each is tried by itself, so that only the one at fault fails.
+            if len(operations) == 1:
+                return [Failed(error)]
+            return [(await self.execute([operation]))[0] for operation in operations]
+
+    async def _unit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        survey = _survey(operations)
+        wanted = survey.wanted()
+        for _attempt in range(MAX_ATTEMPTS):
+            try:
+                return await self._attempt(operations, survey, wanted)
+            except CommitConflictError:
+                continue
+        raise UnavailableError("others keep changing the same records; try again")
+
+    async def _attempt(
+        self, operations: Sequence[Operation], survey: _Survey, wanted: Wanted
+    ) -> list[Outcome]:
+        async with AsyncExitStack() as stack:
+            unit: Unit | None = None
+            if survey.writes:
+                opening = self._store.write(wanted.collections, everything=survey.everything)
+                unit = await stack.enter_async_context(opening)
+                snapshot: Snapshot = unit
+            else:
+                snapshot = await stack.enter_async_context(self._store.read())
+            loaded = await _load(snapshot, wanted)
+            builds = self._store.capabilities.indexes
+            workspace = Workspace(loaded, self._clock(), builds_indexes=builds)
+            outcomes = [await _executed(operation, snapshot, workspace) for operation in operations]
+            if unit is not None and workspace.is_changed:
+                await unit.commit(workspace.changes())
+            return outcomes
+
+
+async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:
+    if wanted.collections or wanted.rows or wanted.identities:
+        return await snapshot.load(wanted)
+    return Loaded({}, {}, {})
+
+
+async def _executed(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
+    """Execute once: answer a known message again, remember the answer to a new one."""
+    identity = identity_of(operation)
+    if identity is None:
+        return await _run(operation, snapshot, workspace)
+    stored = workspace.stored(identity)
+    if stored is not None:
+        if stored.digest != identity.digest:
+            return Failed(ConflictError("this message id was used for another message before"))
+        return decode_outcome(stored.outcome, operation)
+    outcome = await _run(operation, snapshot, workspace)
+    workspace.remember(identity, outcome)
+    return outcome
+
+
+async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
+    try:
+        match operation:
+            case Save():
+                return workspace.save(operation)
+            case Get():
+                return workspace.get(operation)
+            case Update():
+                return workspace.update(operation)
+            case Delete():
+                return workspace.delete(operation)
+            case Find():
+                return await finder.find(operation, snapshot, workspace)
+            case Count():
+                return Counted(await finder.count(operation, snapshot, workspace))
+            case Collections():
+                return CollectionCounts(await finder.collection_counts(snapshot, workspace))
+            case Index():
+                return workspace.index(operation)
+            case Transaction():
+                return await _transaction(operation, snapshot, workspace)
+    except UnavailableError:
+        raise
+    except StorageError as error:
+        return Failed(error)
+
+
+async def _transaction(operation: Transaction, snapshot: Snapshot, workspace: Workspace) -> Outcome:
+    workspace.begin()
+    outcomes: list[Outcome] = []
+    total = 2
+    for index, inner in enumerate(operation.operations):
+        if isinstance(inner, StorageError):
+            outcome: Outcome = Failed(inner)
+        else:
+            outcome = await _run(inner, snapshot, workspace)
+        if operation.atomic and isinstance(outcome, Failed):
+            workspace.undo()
+            return Failed(outcome.error, index)
+        total += _size(outcome)
+        if operation.max_bytes is not None and total > operation.max_bytes:
+            workspace.undo()
+            limit = {"max_bytes": operation.max_bytes}
+            return Failed(TooLargeError("the results of this batch are too large", {**limit}))
+        outcomes.append(outcome)
+    workspace.keep()
+    return Batched(tuple(outcomes))
+
+
+_ENVELOPE_BYTES = 256
+"""What a result is counted for beside its documents: its status and facts."""
+
+
+def _size(outcome: Outcome) -> int:
+    match outcome:
+        case Saved(record) | Found(record):
+            return len(record.document) + _ENVELOPE_BYTES
+        case Page(records):
+            return sum(len(record.document) + 1 for record in records) + _ENVELOPE_BYTES
+        case CollectionCounts(counts):
+            return 96 * len(counts) + _ENVELOPE_BYTES
+        case Counted() | Failed() | IndexState() | Batched():
+            return _ENVELOPE_BYTES

@@ -1,0 +1,181 @@
+"""Outcomes as bytes, kept with a write's identity and answered again to a duplicate.
+
+A saved document is not kept a second time: the duplicate carries the same payload (its digest
+says so), so its document together with the kept id gives the first answer again.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from .errors import (
+    ConflictError,
+    InvalidValueError,
+    StorageError,
+    TaskNotFoundError,
+    TooLargeError,
+)
+from .operations import Operation, Save, Transaction
+from .outcomes import (
+    Batched,
+    CollectionCounts,
+    Counted,
+    Failed,
+    Found,
+    IndexState,
+    Outcome,
+    Page,
+    Record,
+    Saved,
+)
+from .values import JsonObject, JsonValue, RecordId, decode_json, encode_json
+
+Stored: TypeAlias = list[JsonValue]
+
+
+def encode_saved(document: JsonObject, record_id: RecordId) -> bytes:
+    """A document's bytes as they are kept: its id first, the rest in the order given."""
+    body: JsonObject = {"id": record_id, **document}
+    body["id"] = record_id
+    return encode_json(body)
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """The bytes to keep of an outcome."""
+    return encode_json(_stored(outcome))
+
+
+def decode_outcome(text: bytes, operation: Operation) -> Outcome:
+    """The outcome kept for an operation, as a replay of it."""
+    stored = decode_json(text)
+    outcome = _restored(stored, operation)
+    match outcome:
+        case Saved(record, created):
+            return Saved(record, created, replayed=True)
+        case Found(record):
+            return Found(record, replayed=True)
+        case Batched(outcomes):
+            return Batched(outcomes, replayed=True)
+        case Failed(error, index):
+            return Failed(error, index, replayed=True)
+        case _:
+            return outcome
+
+
+def _stored(outcome: Outcome) -> Stored:
+    match outcome:
+        case Saved(record, created):
+            return ["saved", *_facts(record), created]
+        case Found(record):
+            return ["found", *_whole(record)]
+        case Failed(error, index):
+            return ["failed", *_error(error), index]
+        case Batched(outcomes):
+            return ["batched", [_stored(inner) for inner in outcomes]]
+        case Page(records, next_cursor):
+            return ["page", [_whole(record) for record in records], next_cursor]
+        case Counted(count):
+            return ["counted", count]
+        case CollectionCounts(counts):
+            return ["collections", [[name, count] for name, count in counts]]
+        case IndexState(paths, ready):
+            return ["index", list(paths), ready]
+
+
+def _facts(record: Record) -> Stored:
+    instants: Stored = [record.created_at, record.updated_at, record.expires_at]
+    return [record.key.hex(), record.version, *instants]
+
+
+def _whole(record: Record) -> Stored:
+    return [*_facts(record), record.document.decode()]
+
+
+def _error(error: StorageError) -> Stored:
+    subject: Stored = []
+    if isinstance(error, TaskNotFoundError):
+        subject = [error.task_id, error.collection]
+    return [error.error_type, error.message, error.details, subject]
+
+
+def _restored(stored: JsonValue, operation: Operation | StorageError) -> Outcome:
+    match stored:
+        case ["saved", str(key), int(version), int(made), int(changed), expires, bool(created)]:
+            assert isinstance(operation, Save)  # noqa: S101 — the digest is of this action
+            record = _record(b"", key, version, made, changed, expires)
+            document = encode_saved(operation.document, record.id)
+            return Saved(_record(document, key, version, made, changed, expires), created)
+        case ["found", *whole]:
+            return Found(_whole_record(whole))
+        case ["failed", str(kind), str(message), dict(details), list(subject), index]:
+            position = index if isinstance(index, int) else None
+            return Failed(_restored_error(kind, message, details, subject), position)
+        case ["batched", list(inner)]:
+            assert isinstance(operation, Transaction)  # noqa: S101 — the digest is of this action
+            pairs = zip(inner, operation.operations, strict=True)
+            return Batched(tuple(_restored(item, simple) for item, simple in pairs))
+        case _:
+            return _restored_read(stored)
+
+
+def _restored_read(stored: JsonValue) -> Outcome:
+    match stored:
+        case ["page", list(records), cursor]:
+            text = cursor if isinstance(cursor, str) else None
+            return Page(tuple(_whole_record(record) for record in records), text)
+        case ["counted", int(count)]:
+            return Counted(count)
+        case ["collections", list(counts)]:
+            return CollectionCounts(tuple(_named_count(pair) for pair in counts))
+        case _:
+            raise StorageError("a stored reply cannot be read")
+
+
+def _whole_record(stored: JsonValue) -> Record:
+    match stored:
+        case [str(key), int(version), int(made), int(changed), expires, str(document)]:
+            return _record(document.encode(), key, version, made, changed, expires)
+        case _:
+            raise StorageError("a stored reply cannot be read")
+
+
+def _record(
+    document: bytes, key: str, version: int, made: int, changed: int, expires: JsonValue
+) -> Record:
+    expires_at = expires if isinstance(expires, int) else None
+    return Record(bytes.fromhex(key), document, version, made, changed, expires_at)
+
+
+def _named_count(stored: JsonValue) -> tuple[str, int]:
+    match stored:
+        case [str(name), int(count)]:
+            return name, count
+        case _:
+            raise StorageError("a stored reply cannot be read")
+
+
+_PLAIN_ERRORS: Final[dict[str, Callable[[str, JsonObject], StorageError]]] = {
+    "conflict": ConflictError,
+    "too_large": TooLargeError,
+}
+
+
+def _restored_error(
+    kind: str, message: str, details: JsonObject, subject: list[JsonValue]
+) -> StorageError:
+    match subject:
+        case [int() | str() as task_id, str(collection)]:
+            return TaskNotFoundError(task_id, collection)
+        case _ if kind == "validation_error":
+            error = InvalidValueError(message, _first_loc(details))
+            error.details = details
+            return error
+        case _:
+            return _PLAIN_ERRORS.get(kind, StorageError)(message, details)
+
+
+def _first_loc(details: JsonObject) -> list[str | int]:
+    match details:
+        case {"errors": [{"loc": list(loc)}, *_]}:
+            return [step for step in loc if isinstance(step, (str, int))]
+        case _:
+            return []

@@ -1,0 +1,285 @@
+"""The working set of one unit: what was loaded, and what became of it so far.
+
+All rules about ids, versions, deletion and expiry stand here, once for all backends.
+Source: the wire contract, sections 6 and 10.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from .checks import check_document
+from .encoding import integer_key, record_key
+from .errors import ConflictError, StorageError, TaskNotFoundError, TooLargeError
+from .operations import Delete, Get, Identity, Index, Save, Update
+from .outcomes import Found, IndexState, Outcome, Record, Saved
+from .paths import parse_path
+from .replies import encode_outcome, encode_saved
+from .store import Changes, Head, IndexSlot, Loaded, Row, RowChange, RowKey, StoredReply
+from .updates import updated
+from .values import MAX_DOCUMENT_BYTES, MAX_INTEGER, RecordId, decode_document, encode_json
+
+_NEW = Head()
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class Workspace:
+    """One unit's view: reads see the writes that came before them.
+
+    Args:
+        loaded: what the store knew.
+        now: the instant of the unit, microseconds since 1970.
+        builds_indexes: whether the store has real indexes, so that new ones must be built.
+    """
+
+    def __init__(self, loaded: Loaded, now: int, *, builds_indexes: bool = True) -> None:
+        self.now = now
+        self._heads = dict(loaded.heads)
+        self._rows: dict[RowKey, Row] = dict(loaded.rows)
+        self._replies = dict(loaded.replies)
+        self._changes = Changes()
+        self._undo: list[tuple[dict[object, object], object, object]] | None = None
+        self._builds_indexes = builds_indexes
+
+    # -- what was found, and what is to be committed -------------------------------------------
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        changes = self._changes
+        return bool(changes.rows or changes.replies or changes.heads)
+
+    def changes(self) -> Changes:
+        """What is to be committed."""
+        for collection, _key in self._changes.rows:
+            slots = self.head(collection).slots
+            if slots:
+                self._changes.slots[collection] = slots
+        return self._changes
+
+    def head(self, collection: str) -> Head:
+        """A collection's head; a new one's where there is none."""
+        return self._heads.get(collection, _NEW)
+
+    def touched(self, collection: str) -> dict[bytes, RowChange]:
+        """The changed rows of a collection, by key."""
+        rows = self._changes.rows
+        return {key: change for (name, key), change in rows.items() if name == collection}
+
+    def touched_rows(self) -> Iterator[tuple[str, RowChange]]:
+        """All changed rows, with their collections."""
+        for (collection, _key), change in self._changes.rows.items():
+            yield collection, change
+
+    def is_live(self, row: Row | None) -> bool:
+        """Whether a row is a record now: neither deleted nor expired."""
+        return (
+            row is not None
+            and row.document is not None
+            and (row.expires_at is None or row.expires_at > self.now)
+        )
+
+    # -- all or nothing ------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """From here on, remember how to undo."""
+        self._undo = []
+
+    def keep(self) -> None:
+        """What was done since `begin` stays."""
+        self._undo = None
+
+    def undo(self) -> None:
+        """What was done since `begin` never was."""
+        for mapping, key, before in reversed(self._undo or []):
+            if before is None:
+                mapping.pop(key, None)
+            else:
+                mapping[key] = before
+        self._undo = None
+
+    def _put(self, mapping: dict[_K, _V], key: _K, value: _V) -> None:
+        if self._undo is not None:
+            self._undo.append((mapping, key, mapping.get(key)))  # type: ignore[arg-type]
+        mapping[key] = value
+
+    # -- identities ----------------------------------------------------------------------------
+
+    def stored(self, identity: Identity) -> StoredReply | None:
+        """What was answered to this message before."""
+        return self._replies.get((identity.sender, identity.message_id))
+
+    def remember(self, identity: Identity, outcome: Outcome) -> None:
+        """Keep the answer with the effect."""
+        key = (identity.sender, identity.message_id)
+        reply = StoredReply(identity.digest, encode_outcome(outcome), self.now)
+        self._replies[key] = reply
+        self._changes.replies[key] = reply
+
+    # -- operations ----------------------------------------------------------------------------
+
+    def save(self, operation: Save) -> Saved:
+        """Create or replace.
+
+        Raises:
+            ConflictError, TooLargeError, StorageError: nothing was changed.
+        """
+        collection = operation.collection
+        wanted = operation.document.get("id")
+        if isinstance(wanted, (int, str)):
+            record_id: RecordId = wanted
+            key = record_key(record_id)
+            present = self._rows.get((collection, key))
+            self._check_save_version(present, operation.if_version)
+        else:
+            record_id = self._next_id(collection)
+            key = integer_key(record_id)
+            present = None
+        document = _bounded(encode_saved(operation.document, record_id))
+        row = self._saved_row(key, document, present, operation.ttl_seconds)
+        self._put_row(collection, present, row)
+        self._move_counter(collection, record_id)
+        return Saved(_record(row, document), created=not self.is_live(present))
+
+    def get(self, operation: Get) -> Found:
+        """Read.
+
+        Raises:
+            TaskNotFoundError: there is no such record.
+        """
+        row = self._existing(operation.collection, operation.id)
+        return Found(_record(row, _document(row)))
+
+    def update(self, operation: Update) -> Found:
+        """Change a record.
+
+        Raises:
+            TaskNotFoundError, ConflictError, InvalidValueError, TooLargeError: nothing changed.
+        """
+        row = self._existing(operation.collection, operation.id)
+        _check_version(row, operation.if_version)
+        before = decode_document(_document(row))
+        # The id stays whatever the patch says: a null in it was refused, an equal one is the same.
+        after = updated(before, operation.changes, operation.increment, operation.append)
+        check_document(after)
+        document = _bounded(encode_json(after))
+        new = Row(row.key, row.version + 1, document, row.created_at, self.now, row.expires_at)
+        self._put_row(operation.collection, row, new)
+        return Found(_record(new, document))
+
+    def delete(self, operation: Delete) -> Found:
+        """Remove a record; a tombstone keeps its version.
+
+        Raises:
+            TaskNotFoundError, ConflictError: nothing changed.
+        """
+        row = self._existing(operation.collection, operation.id)
+        _check_version(row, operation.if_version)
+        self.bury(operation.collection, row)
+        return Found(_record(row, _document(row)))
+
+    def bury(self, collection: str, row: Row) -> None:
+        """Leave a tombstone in the place of a row."""
+        tombstone = Row(row.key, row.version, None, row.created_at, self.now)
+        self._put_row(collection, row, tombstone)
+
+    def index(self, operation: Index) -> IndexState:
+        """Declare or ask which paths have indexes."""
+        head = self.head(operation.collection)
+        if operation.paths is not None:
+            slots = self._new_slots(head.slots, operation.paths)
+            if slots != head.slots:
+                head = Head(head.next_id, slots)
+                self._put_head(operation.collection, head)
+        paths = tuple(".".join(slot.path) for slot in head.slots)
+        return IndexState(paths, all(slot.ready for slot in head.slots))
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _next_id(self, collection: str) -> int:
+        number = self.head(collection).next_id
+        if number > MAX_INTEGER:
+            raise StorageError(f"the integer ids of {collection} are used up")
+        return number
+
+    def _move_counter(self, collection: str, record_id: RecordId) -> None:
+        head = self.head(collection)
+        if isinstance(record_id, int) and record_id >= head.next_id:
+            self._put_head(collection, Head(record_id + 1, head.slots))
+
+    def _saved_row(
+        self, key: bytes, document: bytes, present: Row | None, ttl_seconds: float | None
+    ) -> Row:
+        version = present.version + 1 if present is not None else 1
+        created_at = self.now
+        if present is not None and self.is_live(present):
+            created_at = present.created_at
+        expires_at = None
+        if ttl_seconds is not None:
+            expires_at = self.now + max(1, round(ttl_seconds * 1_000_000))
+        return Row(key, version, document, created_at, self.now, expires_at)
+
+    def _check_save_version(self, present: Row | None, if_version: int | None) -> None:
+        if if_version is None:
+            return
+        current = present.version if present is not None and self.is_live(present) else 0
+        if current != if_version:
+            raise _conflict(current)
+
+    def _existing(self, collection: str, record_id: RecordId) -> Row:
+        row = self._rows.get((collection, record_key(record_id)))
+        if row is None or not self.is_live(row):
+            raise TaskNotFoundError(record_id, collection)
+        return row
+
+    def _put_row(self, collection: str, present: Row | None, row: Row) -> None:
+        key = (collection, row.key)
+        earlier = self._changes.rows.get(key)
+        previous = earlier.previous if earlier is not None else present
+        self._put(self._rows, key, row)
+        self._put(self._changes.rows, key, RowChange(previous, row))
+
+    def _put_head(self, collection: str, head: Head) -> None:
+        self._put(self._heads, collection, head)
+        self._put(self._changes.heads, collection, head)
+
+    def _new_slots(
+        self, present: tuple[IndexSlot, ...], paths: tuple[str, ...]
+    ) -> tuple[IndexSlot, ...]:
+        kept = {slot.path: slot for slot in present}
+        wanted = [parse_path(path) for path in paths]
+        taken = {slot.number for slot in present if slot.path in wanted}
+        free = iter(number for number in range(len(paths) + 16) if number not in taken)
+        slots: list[IndexSlot] = []
+        for path in wanted:
+            slot = kept.pop(path, None)
+            ready = not self._builds_indexes
+            slots.append(slot if slot is not None else IndexSlot(next(free), path, ready))
+        return tuple(slots)
+
+
+def _record(row: Row, document: bytes) -> Record:
+    return Record(row.key, document, row.version, row.created_at, row.updated_at, row.expires_at)
+
+
+def _document(row: Row) -> bytes:
+    if row.document is None:
+        raise StorageError("a live row has a document")
+    return row.document
+
+
+def _bounded(document: bytes) -> bytes:
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise TooLargeError(
+            f"a document has at most {MAX_DOCUMENT_BYTES} bytes", {"bytes": len(document)}
+        )
+    return document
+
+
+def _check_version(row: Row, if_version: int | None) -> None:
+    if if_version is not None and row.version != if_version:
+        raise _conflict(row.version)
+
+
+def _conflict(current: int) -> ConflictError:
+    return ConflictError(f"the record is at version {current}", {"current_version": current})
