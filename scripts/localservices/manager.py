@@ -25,18 +25,24 @@ _RETRY_PAUSE = 0.3  # seconds
 
 
 class Manager:
-    """The verbs of the command, on one checkout."""
+    """The verbs of the command, on one directory of state.
 
-    def __init__(self, checkout: Path, say: Callable[[str], None]) -> None:
+    `private` means: start the binaries, whatever the environment or Docker offers.
+    """
+
+    def __init__(
+        self, checkout: Path, directory: Path, say: Callable[[str], None], *, private: bool
+    ) -> None:
         self._checkout = checkout
-        self._state = State(checkout / ".services")
+        self._state = State(directory)
         self._say = say
+        self._private = private
 
     def up(self, names: Iterable[str]) -> None:
-        """Have every named service answer; write `.services/env`. Raises ServiceError."""
+        """Have every named service answer; write the file `env`. Raises ServiceError."""
         with self._state.locked():
             missing = [name for name in names if not self._in_use(name)]
-            if missing and compose.available():
+            if missing and not self._private and compose.available():
                 self._start_in_compose(missing)
             elif missing:
                 self._start_privately(missing)
@@ -69,7 +75,7 @@ class Manager:
                 if record.mode == "private" and record.data:
                     shutil.rmtree(record.data, ignore_errors=True)
         shutil.rmtree(self._state.directory)
-        self._say("removed .services and the data of the private servers")
+        self._say(f"removed {self._state.directory.name} and the data of the private servers")
 
     def status(self) -> dict[str, str]:
         """Service → one line about it; the line starts with "up" when it answers."""
@@ -95,7 +101,7 @@ class Manager:
         """Whether `name` needs no start: the caller gave its URL, or ours already answers."""
         service = SERVICES[name]
         record = self._state.records.get(name)
-        given = os.environ.get(service.url_variable)
+        given = None if self._private else os.environ.get(service.url_variable)
         if given and given not in self._state.read_env().values():
             self._use_external(service, given)
             return True

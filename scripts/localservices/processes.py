@@ -41,7 +41,12 @@ def spawn(
             )
         except OSError as error:
             raise ServiceError(f"cannot start {command[0]}: {error}") from error
-    return Process(started.pid, _identity(started.pid) or "gone")
+    return recognise(started.pid)
+
+
+def recognise(pid: int) -> Process:
+    """The process that has `pid` now, so that it can be told from a later one."""
+    return Process(pid, _identity(pid) or "gone")
 
 
 def is_running(process: Process) -> bool:

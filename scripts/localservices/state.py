@@ -1,4 +1,4 @@
-"""The directory `.services/`: the lock, the records, the pid files and the file `env`."""
+"""The directory of state, `.services/`: the lock, the records, the pid files and the file `env`."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ class State:
     def locked(self) -> Iterator[None]:
         """Hold the directory alone, with the records loaded: two runs never interleave."""
         # Open to other users for passing through: PostgreSQL may have to run as one of them.
-        self.directory.mkdir(mode=0o711, exist_ok=True)
+        self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.load()
