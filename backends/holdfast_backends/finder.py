@@ -4,7 +4,7 @@ A page's order is that of positions: the sort values of its keys and the record'
 (inverted where a key descends). A cursor is the position of the last record of its page.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -130,7 +130,7 @@ def _place_after(position: bytes, span: Span) -> tuple[bytes, bytes]:
 
 async def _matches(
     operation: Find, plan: Plan, start: bytes | None, rows: AsyncIterator[Row]
-) -> AsyncIterator[Match]:
+) -> AsyncGenerator[Match, None]:
     everything = operation.filter.is_empty
     fields = operation.fields
     async for row in rows:

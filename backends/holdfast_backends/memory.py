@@ -82,6 +82,7 @@ class MemoryStore:
         self, collections: Sequence[str], *, everything: bool = False
     ) -> AsyncIterator[Unit]:
         """A unit: one at a time, whatever its collections."""
+        del collections, everything
         async with self._lock:
             yield _MemoryUnit(self)
 

@@ -5,11 +5,13 @@ of filters alike, on every backend, so that nothing is silently rounded, cut or 
 """
 
 import re
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias, TypeGuard, Union
 
 import orjson
 
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+JsonValue: TypeAlias = Union[  # noqa: UP007 — a string alias could not stand beside `|`
+    bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]", None
+]
 JsonObject: TypeAlias = dict[str, JsonValue]
 RecordId: TypeAlias = int | str
 
