@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeGuard, Union
 
 import orjson
 
-JsonValue: TypeAlias = Union[  # noqa: UP007 — a string alias could not stand beside `|`
+JsonValue: TypeAlias = Union[
     bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]", None
 ]
 JsonObject: TypeAlias = dict[str, JsonValue]
