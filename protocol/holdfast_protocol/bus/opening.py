@@ -2,6 +2,7 @@
 
 from holdfast_protocol.bus.contract import Bus
 from holdfast_protocol.bus.memory import MemoryBus
+from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
 
 SCHEMES = ("memory", "amqp", "amqps")
 
@@ -14,9 +15,10 @@ def open_bus(
 ) -> Bus:
     """A bus for the URL, not yet entered: `async with open_bus(url) as bus`.
 
-    `memory://` and `memory://name` are brokers inside this process and event loop.
-    `namespace` prefixes every broker object and matches `^[a-z][a-z0-9_-]{0,62}$`.
-    Timeouts are seconds.
+    `memory://` and `memory://name` are brokers inside this process and event loop;
+    `amqp://` and `amqps://` URLs name a RabbitMQ broker and its virtual host. `namespace`
+    prefixes every broker object and matches `^[a-z][a-z0-9_-]{0,62}$`. `operation_timeout`
+    bounds every wait for the broker, in seconds.
 
     Raises:
         ValueError: unknown scheme, malformed URL or namespace. The text holds no password.
@@ -24,4 +26,6 @@ def open_bus(
     scheme, separator, rest = url.partition("://")
     if scheme == "memory" and separator:
         return MemoryBus(rest, namespace=namespace, operation_timeout=operation_timeout)
+    if scheme in ("amqp", "amqps") and separator:
+        return RabbitBus(url, namespace=namespace, operation_timeout=operation_timeout)
     raise ValueError(f"The bus URL must begin with one of: {', '.join(SCHEMES)}")

@@ -1,0 +1,1 @@
+"""The bus on RabbitMQ. The class is in `bus`."""

@@ -1,0 +1,202 @@
+"""The bus on RabbitMQ."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from pamqp.commands import Basic
+from yarl import URL
+
+from holdfast_protocol.bus.checks import (
+    check_agent,
+    check_body,
+    check_namespace,
+    check_prefetch,
+    check_publication,
+    check_short_string,
+    expiration_ms,
+    fits_short_string,
+    reply_queue_name,
+)
+from holdfast_protocol.bus.contract import Delivery, Publication, ReplyDelivery
+from holdfast_protocol.bus.deadletters import dead_letter_headers
+from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
+from holdfast_protocol.bus.rabbitmq.publisher import Publisher, UnroutableError
+from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
+from holdfast_protocol.bus.rabbitmq.topology import dead_exchange, messages_exchange
+from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
+
+_log = logging.getLogger("holdfast.bus")
+
+_TRANSIENT, _PERSISTENT = 1, 2
+_DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+
+
+class RabbitBus:
+    """Access to a RabbitMQ broker (3.10 or later) over two connections.
+
+    One publishes and one consumes: under a memory alarm the broker stops to read from a
+    connection that has published, and acks must get through. `operation_timeout` bounds
+    every wait for the broker, in seconds.
+    """
+
+    def __init__(
+        self, url: str, *, namespace: str = "holdfast", operation_timeout: float = 10.0
+    ) -> None:
+        self._namespace = check_namespace(namespace)
+        self._timeout = operation_timeout
+        self._url = _parsed(url)
+        self._exchange = messages_exchange(namespace)
+        self._stack: AsyncExitStack | None = None
+        self._dead_under_way: set[str] = set()
+
+    @property
+    def namespace(self) -> str:
+        return self._namespace
+
+    @property
+    def blocked(self) -> bool:
+        return self._stack is not None and self._publishing.blocked
+
+    async def publish(self, publication: Publication) -> None:
+        publisher = self._publisher_if_open()
+        check_publication(publication)
+        properties = Basic.Properties(
+            delivery_mode=_PERSISTENT,
+            correlation_id=publication.correlation_id,
+            reply_to=publication.reply_to,
+        )
+        if publication.expiration_seconds is not None:
+            properties.expiration = str(expiration_ms(publication.expiration_seconds))
+        try:
+            await publisher.publish(
+                self._exchange, publication.routing_key, publication.body, properties
+            )
+        except UnroutableError as error:
+            raise NoRouteError(f"No agent is bound for {publication.routing_key!r}") from error
+
+    async def consume(self, agent: str, *, prefetch: int = 1000) -> RabbitConsumer:
+        stack = self._open_stack()
+        consumer = RabbitConsumer(
+            self._consuming, self._namespace, check_agent(agent), check_prefetch(prefetch)
+        )
+        await consumer.start(self._timeout)
+        stack.push_async_callback(consumer.close)
+        return consumer
+
+    async def open_reply_address(
+        self, sender: str, on_reply: Callable[[ReplyDelivery], None]
+    ) -> RabbitReplyAddress:
+        stack = self._open_stack()
+        address = RabbitReplyAddress(
+            self._consuming, reply_queue_name(self._namespace, sender), on_reply
+        )
+        await address.start(self._timeout)
+        stack.push_async_callback(address.close)
+        return address
+
+    async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
+        publisher = self._publisher_if_open()
+        check_body(body)
+        if correlation_id is not None:
+            check_short_string("correlation_id", correlation_id)
+        if not fits_short_string(address):
+            return False
+        # Not persistent: a client that lost its reply asks again and gets the stored one.
+        properties = Basic.Properties(delivery_mode=_TRANSIENT, correlation_id=correlation_id)
+        try:
+            await publisher.publish(
+                "", address, body, properties,
+                # The broker knows no queue of that name, and would return every reply.
+                mandatory=not address.startswith(_DIRECT_REPLY_TO),
+            )  # fmt: skip
+        except UnroutableError:
+            return False
+        return True
+
+    async def dead_letter(self, delivery: Delivery, *, reason: str, error: str, agent: str) -> None:
+        publisher = self._publisher_if_open()
+        check_body(delivery.body)
+        message_id = self._own_message_id(delivery, publisher)
+        self._dead_under_way.add(message_id)
+        try:
+            await publisher.publish(
+                dead_exchange(self._namespace),
+                delivery.routing_key if fits_short_string(delivery.routing_key) else "",
+                delivery.body,
+                Basic.Properties(
+                    delivery_mode=_PERSISTENT,
+                    headers=dict(
+                        dead_letter_headers(delivery, reason=reason, error=error, agent=agent)
+                    ),
+                    reply_to=_kept(delivery.reply_to),
+                    correlation_id=_kept(delivery.correlation_id),
+                    message_id=message_id,
+                ),
+            )
+        except UnroutableError as unroutable:
+            raise UnavailableError("The queue of dead letters is missing") from unroutable
+        finally:
+            self._dead_under_way.discard(message_id)
+
+    def _own_message_id(self, delivery: Delivery, publisher: Publisher) -> str:
+        """The delivery's, or a new one where two at the same time would be taken for another."""
+        message_id = _kept(delivery.message_id)
+        if message_id is None or message_id in self._dead_under_way:
+            return publisher.next_message_id()
+        return message_id
+
+    def _open_stack(self) -> AsyncExitStack:
+        if self._stack is None:
+            raise BusClosedError("The bus is not open")
+        return self._stack
+
+    def _publisher_if_open(self) -> Publisher:
+        if self._stack is None:
+            raise BusClosedError("The bus is not open")
+        return self._publisher
+
+    async def __aenter__(self) -> Self:
+        if self._stack is not None:
+            raise RuntimeError("The bus is already open")
+        async with AsyncExitStack() as stack:
+            self._publishing = Link(self._url, "publishing")
+            self._consuming = Link(self._url, "consuming")
+            for link in (self._publishing, self._consuming):
+                stack.push_async_callback(link.supervisor.close)
+                await link.supervisor.start(self._timeout)
+            self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
+            stack.push_async_callback(self._publisher.supervisor.close)
+            await self._publisher.supervisor.start(self._timeout)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = URL(url)
+        parsed.port  # noqa: B018 - is it one?
+    except ValueError:
+        # The parser's own text may quote the URL, and with it the password.
+        raise ValueError("The bus URL is malformed") from None
+    if not parsed.host:
+        raise ValueError("The bus URL names no host")
+    return parsed
+
+
+def _kept(value: str | None) -> str | None:
+    """A property of the original, where AMQP can carry it."""
+    return value if value and fits_short_string(value) else None

@@ -1,0 +1,113 @@
+"""A supervised connection to RabbitMQ, and the channels on it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import aiormq
+from aiormq.exceptions import InvalidFrameError
+from yarl import URL
+
+from holdfast_protocol.bus.rabbitmq.driver import (
+    ConnectionLostError,
+    ConnectionRefusedByBrokerError,
+    close_quietly,
+    lost_connections,
+)
+from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
+from holdfast_protocol.bus.rabbitmq.transport import FrameTransport
+
+_log = logging.getLogger("holdfast.bus")
+
+HEARTBEAT_SECONDS = 10
+_ATTEMPT_TIMEOUT = 10.0
+
+
+class WatchedConnection(aiormq.Connection):
+    """The driver's connection, which notices a silent peer after 22 seconds and not 33."""
+
+    HEARTBEAT_GRACE_MULTIPLIER = 2
+
+
+class Link:
+    """One connection, made again whenever it is lost, and whether the broker blocks it."""
+
+    def __init__(self, url: URL, name: str) -> None:
+        self._url = _with_heartbeat(url)
+        self._name = name
+        self._unblocked = asyncio.Event()
+        self._unblocked.set()
+        self.supervisor = Supervisor(
+            f"{name} connection", self._connect, on_lost=self._unblocked.set
+        )
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker takes nothing on this connection now (a memory or disk alarm)."""
+        return not self._unblocked.is_set()
+
+    async def unblocked(self) -> None:
+        """Until the broker takes something again."""
+        await self._unblocked.wait()
+
+    async def open_channel(
+        self, prepare: Callable[[aiormq.Channel], Awaitable[None]], *, confirms: bool = False
+    ) -> aiormq.Channel:
+        """A new, prepared channel as soon as there is a connection.
+
+        Raises ConnectionLostError, TimeoutError, BusClosedError, or what the broker refuses.
+        """
+        connection = await self.supervisor.get()
+        with lost_connections():
+            async with asyncio.timeout(_ATTEMPT_TIMEOUT):
+                channel = await _new_channel(connection, confirms)
+            try:
+                await prepare(channel)
+            except BaseException:
+                await close_quietly(channel)
+                raise
+        return channel
+
+    async def _connect(self) -> WatchedConnection:
+        connection = WatchedConnection(
+            self._url,
+            transport_factory=FrameTransport(self._on_blocked),
+            client_properties={"connection_name": f"holdfast {self._name}"},
+        )
+        with lost_connections():
+            try:
+                async with asyncio.timeout(_ATTEMPT_TIMEOUT):
+                    await connection.connect()
+            except InvalidFrameError as error:
+                # So the driver reports a Connection.Close in answer to Connection.Open.
+                raise ConnectionRefusedByBrokerError(
+                    "closed while opening: is there such a virtual host, open to this user?"
+                ) from error
+        return connection
+
+    def _on_blocked(self, blocked: bool) -> None:
+        if blocked:
+            self._unblocked.clear()
+            _log.warning("The broker blocks the %s connection", self._name)
+        else:
+            self._unblocked.set()
+            _log.info("The broker takes messages on the %s connection again", self._name)
+
+
+async def _new_channel(connection: WatchedConnection, confirms: bool) -> aiormq.Channel:
+    try:
+        channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    except RuntimeError as error:  # the driver's word for a closed connection
+        raise ConnectionLostError("closed") from error
+    if not isinstance(channel, aiormq.Channel):
+        raise TypeError(f"expected the driver's channel, not {type(channel).__name__}")
+    return channel
+
+
+def _with_heartbeat(url: URL) -> URL:
+    """The URL with a heartbeat of at most 10 seconds."""
+    try:
+        wanted = int(url.query.get("heartbeat", HEARTBEAT_SECONDS))
+    except ValueError as error:
+        raise ValueError("heartbeat in the bus URL is not a number of seconds") from error
+    return url.update_query(heartbeat=max(1, min(wanted, HEARTBEAT_SECONDS)))

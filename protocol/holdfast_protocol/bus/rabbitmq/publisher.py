@@ -1,0 +1,139 @@
+"""Confirmed publishing: pipelined, bounded in time and in what is under way."""
+
+import asyncio
+import itertools
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiormq import Channel
+from aiormq.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
+
+from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.driver import ConnectionLostError, lost_connections
+from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
+from holdfast_protocol.bus.rabbitmq.topology import declare_exchanges
+from holdfast_protocol.errors import UnavailableError
+
+_log = logging.getLogger("holdfast.bus")
+
+_MAX_COUNT = 2048
+_MAX_BYTES = 64 * 1024 * 1024
+_ATTEMPTS = 3
+
+
+class UnroutableError(Exception):
+    """The broker returned the publication: no queue takes it."""
+
+
+class Publisher:
+    """Publishes on a supervised channel of its own connection.
+
+    `timeout` bounds, in seconds, each publish with all its waiting.
+    """
+
+    def __init__(self, link: Link, namespace: str, timeout: float) -> None:
+        self._link = link
+        self._namespace = namespace
+        self._timeout = timeout
+        self._under_way = _UnderWay()
+        self._id_prefix = uuid.uuid4().hex
+        self._ids = itertools.count(1)
+        self.supervisor = Supervisor("publish channel", self._open)
+
+    def next_message_id(self) -> str:
+        """Never the same again, here or anywhere."""
+        return f"{self._id_prefix}-{next(self._ids):x}"
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        *,
+        mandatory: bool = True,
+    ) -> None:
+        """Returns when the broker has confirmed.
+
+        When the connection is lost before the confirm, the same body is sent again, so it
+        may arrive twice. Properties without a message id get another one for each attempt:
+        the driver tells a returned publication by it.
+
+        Raises:
+            UnroutableError: mandatory, and no queue takes it.
+            UnavailableError: not confirmed in time; it may still be delivered.
+        """
+        try:
+            async with asyncio.timeout(self._timeout), self._under_way.place(len(body)):
+                await self._attempt(exchange, routing_key, body, properties, mandatory)
+        except TimeoutError as error:
+            raise UnavailableError(
+                "The broker did not confirm in time; the message may still be delivered"
+            ) from error
+
+    async def _attempt(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        mandatory: bool,
+    ) -> None:
+        given_id = properties.message_id
+        for remaining in reversed(range(_ATTEMPTS)):
+            channel = self.supervisor.current or await self.supervisor.get()
+            if self._link.blocked:
+                await self._link.unblocked()
+            properties.message_id = given_id or self.next_message_id()
+            try:
+                with lost_connections():
+                    await channel.basic_publish(
+                        body,
+                        exchange=exchange,
+                        routing_key=routing_key,
+                        properties=properties,
+                        mandatory=mandatory,
+                        wait=False,  # the confirm says more than the socket's buffer
+                    )
+                return
+            except PublishError as error:
+                raise UnroutableError(routing_key) from error
+            except DeliveryError as error:
+                raise UnavailableError("The broker did not take the message") from error
+            except ConnectionLostError as error:
+                if not remaining:
+                    raise UnavailableError(
+                        "The connection was lost; the message may still be delivered"
+                    ) from error
+
+    async def _open(self) -> Channel:
+        return await self._link.open_channel(self._prepare, confirms=True)
+
+    async def _prepare(self, channel: Channel) -> None:
+        await declare_exchanges(channel, self._namespace)
+
+
+class _UnderWay:
+    """Bounds what is published and not yet confirmed: the driver would buffer anything."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_MAX_COUNT)
+        self._bytes = 0
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def place(self, size: int) -> AsyncIterator[None]:
+        async with self._places:
+            # A body larger than the bound goes alone.
+            while self._bytes and self._bytes + size > _MAX_BYTES:
+                self._freed.clear()
+                await self._freed.wait()
+            self._bytes += size
+            try:
+                yield
+            finally:
+                self._bytes -= size
+                self._freed.set()

@@ -1,0 +1,62 @@
+"""The broker objects of a namespace. Source: the wire contract, section 1.
+
+Whatever an operator may want to tune (time to live, lengths, delivery limits) belongs in a
+policy: an argument here can never change again without deleting the queue.
+"""
+
+from aiormq import Channel
+
+_REPLY_EXPIRES_MS = 30 * 60 * 1000
+_TIMEOUT = 10.0  # seconds, for each answer of the broker
+
+
+def messages_exchange(namespace: str) -> str:
+    return f"{namespace}.messages"
+
+
+def dead_exchange(namespace: str) -> str:
+    return f"{namespace}.dead"
+
+
+async def declare_exchanges(channel: Channel, namespace: str) -> None:
+    """The exchanges, and the queue of dead letters, so that none of them can miss it."""
+    for name in ("messages", "events", "control"):
+        await channel.exchange_declare(
+            f"{namespace}.{name}", exchange_type="topic", durable=True, timeout=_TIMEOUT
+        )
+    dead, dead_letters = dead_exchange(namespace), f"{namespace}.dead-letters"
+    await channel.exchange_declare(dead, exchange_type="fanout", durable=True, timeout=_TIMEOUT)
+    await channel.queue_declare(
+        dead_letters, durable=True, arguments={"x-queue-type": "quorum"}, timeout=_TIMEOUT
+    )
+    await channel.queue_bind(dead_letters, dead, timeout=_TIMEOUT)
+
+
+async def declare_agent_queue(channel: Channel, namespace: str, agent: str) -> str:
+    """The queue that all processes of an agent compete on. Returns its name."""
+    queue = f"{namespace}.agent.{agent}"
+    await channel.queue_declare(
+        queue,
+        durable=True,
+        arguments={
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": dead_exchange(namespace),
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",  # at-least-once dead-lettering needs it
+        },
+        timeout=_TIMEOUT,
+    )
+    await channel.queue_bind(
+        queue, messages_exchange(namespace), routing_key=f"{agent}.#", timeout=_TIMEOUT
+    )
+    return queue
+
+
+async def declare_reply_queue(channel: Channel, queue: str) -> None:
+    """A client's reply queue, gone 30 minutes after its last use."""
+    await channel.queue_declare(
+        queue,
+        durable=True,
+        arguments={"x-queue-type": "classic", "x-expires": _REPLY_EXPIRES_MS},
+        timeout=_TIMEOUT,
+    )
