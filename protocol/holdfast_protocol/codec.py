@@ -22,7 +22,7 @@ from .jsonbytes import (
     payload_digest,
     refuse_non_finite,
 )
-from .jsontext import NotJsonError, Parsed, find_problem, is_proven, load, scan
+from .jsontext import NotJsonError, Parsed, find_problem, is_clean, is_proven, load, scan
 from .limits import Limits
 from .messages import AgentMessage, AgentResponse
 from .refusals import Refusal, identifier, refuse
@@ -96,9 +96,11 @@ class _Decoder:
             if refused is not None:
                 return refused
             is_array = isinstance(value, list)
-            suspect = faulty or not is_proven(value, body, self.limits.levels + is_array)
+            levels = self.limits.levels + is_array
+            suspect = faulty or not is_proven(value, body, levels)
             if suspect:
                 value = scan(value, body)
+                suspect = not is_clean(value, body, levels)
         except NotJsonError as error:
             return self._whole(f"The body {error}")
         if isinstance(value, list):

@@ -7,10 +7,9 @@ its error, so that no text of the validation library (and no input) reaches a re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
-from pydantic.json_schema import JsonSchemaValue
+from pydantic import Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core import core_schema as cs
 
@@ -56,30 +55,36 @@ class NullMeans:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A JSON value taken as it is, neither walked nor copied.
+    """A JSON object or array taken as it is, neither walked nor copied.
 
     Values are checked once as text by the codec and once as documents by the backends;
     walking them here as well would cost more than the whole envelope.
     """
 
-    type_: type | None
-    json_type: str | None
+    type_: type[dict[str, JsonValue]] | type[list[JsonValue]]
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        if self.type_ is None:
-            return cs.any_schema()
-        return cs.custom_error_schema(
+        is_object = self.type_ is dict
+        taken = cs.custom_error_schema(
             cs.is_instance_schema(self.type_),
             custom_error_type="explained",
-            custom_error_message=f"must be an {self.json_type}",
+            custom_error_message="must be an object" if is_object else "must be an array",
         )
+        # The first schema only describes (JSON Schema); Python values meet the second.
+        described: CoreSchema = cs.dict_schema() if is_object else cs.list_schema()
+        return cs.json_or_python_schema(described, taken)
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {} if self.json_type is None else {"type": self.json_type}
+
+@dataclass(frozen=True, slots=True)
+class AnyJson:
+    """Any JSON value, taken as it is."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return cs.any_schema()
 
 
 def _time(value: object) -> datetime:
@@ -88,7 +93,7 @@ def _time(value: object) -> datetime:
             return parse_time(value)
         except ValueError:
             pass
-    elif isinstance(value, datetime) and value.tzinfo is not None:
+    elif isinstance(value, datetime) and value.utcoffset() is not None:
         return value
     raise PydanticCustomError("explained", "must be an RFC 3339 time with Z or an offset")
 
@@ -100,12 +105,9 @@ class WireTime:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return cs.no_info_plain_validator_function(_time)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "format": "date-time"}
+        return cs.json_or_python_schema(
+            cs.datetime_schema(), cs.no_info_plain_validator_function(_time)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,10 @@ class WireNumber:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        floats = cs.chain_schema(
-            [cs.is_instance_schema(float), cs.float_schema(strict=True, allow_inf_nan=False)]
+        finite = cs.float_schema(strict=True, allow_inf_nan=False)
+        # The strict float schema alone would turn an integer out of range into a float.
+        floats = cs.json_or_python_schema(
+            finite, cs.chain_schema([cs.is_instance_schema(float), finite])
         )
         return cs.union_schema(
             [cs.int_schema(strict=True, ge=MIN_INTEGER, le=MAX_INTEGER), floats],
@@ -143,19 +147,14 @@ class WireNumber:
             custom_error_message="must be a finite number, integers within 64 bits",
         )
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "number"}
-
 
 RECORD_ID_RULE: Final = "must be an integer from 1 to 2^63-1 or a string of 1 to 255 characters"
 _NO_NUL: Final = "^[^\\x00]*$"
 _PATH: Final = r"^[^.$\x00][^.\x00]*(?:\.[^.$\x00][^.\x00]*)*$"
 
-JsonObject = Annotated[dict[str, JsonValue], Opaque(dict, "object")]
-JsonArray = Annotated[list[JsonValue], Opaque(list, "array")]
-JsonAny = Annotated[JsonValue, Opaque(None, None)]
+JsonObject = Annotated[dict[str, JsonValue], Opaque(dict)]
+JsonArray = Annotated[list[JsonValue], Opaque(list)]
+JsonAny = Annotated[JsonValue, AnyJson()]
 
 Text = Annotated[
     str, Field(pattern=_NO_NUL), Explained("must be a string without NUL or lone surrogates")
@@ -198,5 +197,4 @@ Direction = Annotated[Literal["asc", "desc"], Explained('must be "asc" or "desc"
 
 def placed_error(message: str, *place: str | int) -> PydanticCustomError:
     """An error of a whole model that names the place inside it."""
-    context: dict[str, Any] = {"place": list(place)}
-    return PydanticCustomError("placed", message, context)
+    return PydanticCustomError("placed", message, {"place": list(place)})

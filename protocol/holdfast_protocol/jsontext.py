@@ -7,6 +7,7 @@ differently (escapes, odd floats) is scanned slowly. Source: the wire contract, 
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -20,14 +21,16 @@ Parsed: TypeAlias = object
 # orjson writes at most so many levels; deeper text is refused whole as unsafe to parse.
 SAFE_LEVELS: Final = 254
 
-_WHITESPACE: Final = b" \t\r\n"
+_BLANKS: Final = b" \t\r\n"
+# Without it a `Poison` would be written as an object.
+_NO_DATACLASS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 # Digits to `0`, everything else to `.`: a run of 19 digits is then a plain search.
 _DIGITS: Final = bytes(48 if 48 <= byte <= 57 else 46 for byte in range(256))
 _LONG_RUN: Final = b"0" * 19
 _LONG_INTEGER: Final = re.compile(rb"(?<![0-9.])[0-9]{19,20}(?![0-9.eE])")
 _SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _EXPONENT: Final = re.compile(rb"([eE])([+-]?[0-9]{3,})")
-_DIGIT_RUN: Final = re.compile(rb"([0-9]{20})[0-9]{80,}")
+_DIGIT_RUN: Final = re.compile(rb"(?<![0-9])([0-9]{20})[0-9]{80,}")
 
 
 class NotJsonError(Exception):
@@ -73,14 +76,13 @@ def load(body: bytes) -> tuple[Parsed, bool]:
 def is_proven(value: Parsed, body: bytes, levels: int) -> bool:
     """Whether the text keeps every rule and at most `levels` levels, cheaply shown.
 
-    False means "not shown": then `scan` and `find_problem` decide.
+    False means "not shown": then `scan`, `is_clean` and `find_problem` decide.
     """
     written = _written(value, body, levels)
-    if written is None or (b"\\" in body and b"\\u0000" in body):
+    if written is None or _holds_nul(body):
         return False
-    if written != body and written.translate(None, _WHITESPACE) != body.translate(
-        None, _WHITESPACE
-    ):
+    # Without white space (inside texts too, on both sides), so that every token is compared.
+    if written != body and written.translate(None, _BLANKS) != body.translate(None, _BLANKS):
         return False
     return not _may_hold_long_integer(body)
 
@@ -100,37 +102,61 @@ def scan(value: Parsed, body: bytes) -> Parsed:
     return _SCANNER.decode(body.decode())
 
 
+def is_clean(scanned: Parsed, body: bytes, levels: int) -> bool:
+    """Whether a scanned value holds no problem at all.
+
+    The writer refuses a `Poison`, a lone surrogate and too many levels by itself.
+    """
+    written = _written(scanned, body, levels)
+    return written is not None and not _holds_nul(written)
+
+
 def find_problem(value: Parsed, levels: int) -> Problem | None:
     """The first broken rule in the value, in the order of the text; None when there is none."""
-    stack: list[tuple[tuple[str | int, ...], Parsed]] = [((), value)]
-    while stack:
-        loc, item = stack.pop()
-        fault = _fault(item, len(loc), levels)
+    fault = _fault(value, 0, levels)
+    if fault is not None:
+        return Problem((), fault)
+    path: list[str | int] = []
+    open_containers = [_entries(value)]
+    while open_containers:
+        entry = next(open_containers[-1], None)
+        if entry is None:
+            open_containers.pop()
+            del path[-1:]
+            continue
+        key, item = entry
+        fault = _text_fault(key) or _fault(item, len(open_containers), levels)
         if fault is not None:
-            return Problem(loc, fault)
-        if isinstance(item, dict):
-            for key in item:
-                if (fault := _text_fault(key)) is not None:
-                    return Problem((*loc, key), fault)
-            stack.extend(((*loc, key), inner) for key, inner in reversed(item.items()))
-        elif isinstance(item, list):
-            stack.extend(((*loc, n), item[n]) for n in range(len(item) - 1, -1, -1))
+            return Problem((*path, key), fault)
+        if isinstance(item, (dict, list)):
+            open_containers.append(_entries(item))
+            path.append(key)
     return None
 
 
+def _entries(value: Parsed) -> Iterator[tuple[str | int, Parsed]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, list) else iter(())
+
+
 def _written(value: Parsed, body: bytes, levels: int) -> bytes | None:
-    """The value as compact JSON; None when it has more than `levels` levels."""
+    """Compact JSON of the value; None when it has over `levels` levels or cannot be written."""
     try:
         if body.count(b"{") + body.count(b"[") <= levels:
-            return orjson.dumps(value)
+            return orjson.dumps(value, None, _NO_DATACLASS)
         # The writer's own limit measures the depth: with these lists around it, a value
         # of more levels cannot be written.
         around = SAFE_LEVELS - levels
         for _ in range(around):
             value = [value]
-        return orjson.dumps(value)[around:-around]
+        return orjson.dumps(value, None, _NO_DATACLASS)[around:-around]
     except orjson.JSONEncodeError:
         return None
+
+
+def _holds_nul(text: bytes) -> bool:
+    return b"\\" in text and b"\\u0000" in text
 
 
 def _may_hold_long_integer(body: bytes) -> bool:
@@ -178,16 +204,16 @@ _SCANNER: Final = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer,
 
 
 def _fault(item: Parsed, depth: int, levels: int) -> str | None:
-    if isinstance(item, str):
-        return _text_fault(item)
     if isinstance(item, Poison):
         return item.message
     if isinstance(item, (dict, list)) and depth >= levels:
         return f"is nested more than {levels} levels deep"
-    return None
+    return _text_fault(item)
 
 
-def _text_fault(text: str) -> str | None:
+def _text_fault(text: Parsed) -> str | None:
+    if not isinstance(text, str):
+        return None
     if "\0" in text:
         return "holds a NUL character"
     if not text.isascii():

@@ -81,19 +81,24 @@ def describe(what: str, details: Mapping[str, JsonValue]) -> str:
 
 def problem(loc: Sequence[str | int], msg: str) -> dict[str, JsonValue]:
     """Details of one error at one place."""
-    return {"errors": [{"loc": [_short(part) for part in loc], "msg": msg}]}
+    return {"errors": [{"loc": [_printable(part) for part in loc], "msg": msg}]}
 
 
 def _place(item: ErrorDetails, prefix: Sequence[str | int]) -> list[JsonValue]:
     within = item.get("ctx", {}).get("place", [])
     parts = [*prefix, *item["loc"], *within]
-    return [_short(part) for part in parts if part not in _BRANCHES]
+    if parts and parts[-1] == "[key]":  # the library's mark for "the key itself"
+        parts.pop()
+    return [_printable(part) for part in parts if part not in _BRANCHES]
 
 
-def _short(part: str | int) -> str | int:
-    if isinstance(part, str) and len(part) > _MAX_NAME:
-        return part[:_MAX_NAME] + "…"
-    return part
+def _printable(part: str | int) -> str | int:
+    """A key of the sender's as part of an answer: bounded, and always writable as JSON."""
+    if isinstance(part, int):
+        return part
+    if len(part) > _MAX_NAME:
+        part = part[:_MAX_NAME] + "…"
+    return part.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _sentence(item: ErrorDetails) -> str:

@@ -37,5 +37,9 @@ class StorageBatch(CollectionPayload):
     `collection` is the default of the operations that name none.
     """
 
-    operations: Annotated[list[BatchOperation], BeforeValidator(_count)]
+    operations: Annotated[
+        list[BatchOperation],
+        BeforeValidator(_count),
+        Field(json_schema_extra={"minItems": 1, "maxItems": MAX_OPERATIONS}),
+    ]
     atomic: Annotated[Flag, NullMeans(lambda: True)] = True

@@ -5,7 +5,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from holdfast_protocol.errors import HoldfastError, UnknownActionError, ValidationError
+from holdfast_protocol.errors import HoldfastError, ValidationError
+from holdfast_protocol.validation import problem
 
 from .batch import BatchOperation, StorageBatch
 from .payload import Payload
@@ -13,6 +14,7 @@ from .registry import ACTIONS, STORAGE_ACTIONS, ActionSpec, parse_payload
 
 # Inside a batch stand plain storage actions: no batch in a batch, no index declaration.
 BATCH_ACTIONS: Final = frozenset(STORAGE_ACTIONS) - {"storage_batch", "storage_index"}
+_MAX_NAME: Final = 64
 _WRITES: Final = frozenset(name for name in BATCH_ACTIONS if STORAGE_ACTIONS[name].writes)
 
 
@@ -34,10 +36,9 @@ def parse_operation(batch: StorageBatch, index: int) -> ParsedOperation:
 
     Raises:
         ValidationError: not an action of a batch, or its payload is wrong.
-        UnknownActionError: no such action at all, in a batch that is not atomic.
     """
     operation = batch.operations[index]
-    spec = _spec_of(operation, atomic=batch.atomic)
+    spec = _spec_of(operation)
     payload = operation.payload
     if payload.get("collection") is None:
         payload = {**payload, "collection": batch.collection}
@@ -63,16 +64,14 @@ def _parse_or_error(batch: StorageBatch, index: int) -> ParsedOperation | Holdfa
         return error
 
 
-def _spec_of(operation: BatchOperation, *, atomic: bool) -> ActionSpec:
-    if operation.action in BATCH_ACTIONS:
-        return STORAGE_ACTIONS[operation.action]
-    if operation.action not in ACTIONS and not atomic:
-        raise UnknownActionError(f"Unknown action: {operation.action}")
-    name = operation.action if operation.action in ACTIONS else "An unknown action"
-    raise ValidationError(
-        f"{name} cannot stand in a batch",
-        {"errors": [{"loc": ["action"], "msg": "cannot stand in a batch"}]},
-    )
+def _spec_of(operation: BatchOperation) -> ActionSpec:
+    name = operation.action
+    if name in BATCH_ACTIONS:
+        return STORAGE_ACTIONS[name]
+    text = f"{name} cannot stand in a batch"
+    if name not in ACTIONS:
+        text = f"Unknown action: {name[:_MAX_NAME]}"
+    raise ValidationError(text, problem(["action"], "must be a storage action for a batch"))
 
 
 def _of_the_whole(error: HoldfastError, index: int) -> HoldfastError:

@@ -6,7 +6,7 @@ Source: the wire contract, sections 6 and 10.
 from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, JsonValue, Strict
+from pydantic import AfterValidator, Field, JsonValue, Strict
 from pydantic_core import PydanticCustomError
 
 from holdfast_protocol.fields import RECORD_ID_RULE, Direction, Path, WireNumber, placed_error
@@ -54,4 +54,8 @@ def _at_most_sixteen(paths: list[str]) -> list[str]:
     return paths
 
 
-at_most_sixteen = AfterValidator(_at_most_sixteen)
+IndexPaths: TypeAlias = Annotated[
+    list[Path],
+    AfterValidator(_at_most_sixteen),
+    Field(json_schema_extra={"maxItems": MAX_INDEX_PATHS}),
+]

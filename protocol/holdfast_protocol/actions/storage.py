@@ -4,9 +4,9 @@ What the message alone can decide is decided here. Filters and the contents of d
 as they came: the backends know their rules.
 """
 
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, Final, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from holdfast_protocol.fields import (
     Explained,
@@ -22,12 +22,13 @@ from holdfast_protocol.fields import (
     Version,
     placed_error,
 )
+from holdfast_protocol.limits import MAX_INTEGER
 
 from .payload import CollectionPayload
 from .rules import (
+    IndexPaths,
     Number,
     SortKey,
-    at_most_sixteen,
     check_changes_id,
     check_document_id,
     check_no_id_path,
@@ -37,8 +38,18 @@ FlagOff = Annotated[Flag, NullMeans(bool)]
 Filters: TypeAlias = Annotated[JsonObject, NullMeans(dict)]
 
 
+def _needs(*names: str) -> list[JsonValue]:
+    """JSON Schema: at least one of these properties."""
+    return [{"required": [name]} for name in names]
+
+
+_ID_GIVEN: Final = _needs("task_id", "record_id")
+
+
 class _OneRecord(CollectionPayload):
     """`task_id`, or `record_id` in its place."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": _ID_GIVEN})
 
     task_id_: RecordId | None = Field(default=None, alias="task_id")
     record_id_: RecordId | None = Field(default=None, alias="record_id")
@@ -61,14 +72,10 @@ class _OneRecord(CollectionPayload):
         return self
 
 
-class _Write(CollectionPayload):
-    """A write that may insist on the version it saw."""
-
-    if_version: Version | None = None
-
-
 class StorageSave(CollectionPayload):
     """Create a record, or replace the one of that id."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": _needs("task", "record")})
 
     task: JsonObject | None = None
     record: JsonObject | None = None
@@ -103,7 +110,7 @@ class _ChangeOne(_OneRecord):
     if_version: (
         Annotated[
             int,
-            Field(ge=1, lt=2**63),
+            Field(ge=1, le=MAX_INTEGER),
             Explained("must be an integer from 1: a record that exists has no version 0"),
         ]
         | None
@@ -112,6 +119,15 @@ class _ChangeOne(_OneRecord):
 
 class StorageUpdate(_ChangeOne):
     """Change a record in place: `changes`, then `increment`, then `append`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"anyOf": _ID_GIVEN},
+                {"anyOf": _needs("changes", "increment", "append")},
+            ]
+        }
+    )
 
     changes: JsonObject | None = None
     increment: dict[Path, Number] | None = None
@@ -157,7 +173,7 @@ class StorageCount(CollectionPayload):
 class StorageIndex(CollectionPayload):
     """Declare the paths that are worth an index, or ask which are declared."""
 
-    paths: Annotated[list[Path], at_most_sixteen] | None = None
+    paths: IndexPaths | None = None
 
 
 class StorageCollections(CollectionPayload):
