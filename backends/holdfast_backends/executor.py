@@ -75,7 +75,7 @@ class _Survey:
     writes: bool = False
     everything: bool = False
 
-    def add(self, operation: Operation | StorageError) -> None:
+    def add(self, operation: Operation) -> None:
         match operation:
             case Save(document=document, collection=collection):
                 self.writes = True
@@ -98,8 +98,6 @@ class _Survey:
             case Transaction():
                 for inner in operation.operations:
                     self.add(inner)
-            case StorageError():
-                pass
 
     def identify(self, operation: Operation) -> None:
         identity = identity_of(operation)
@@ -231,10 +229,7 @@ async def _transaction(operation: Transaction, snapshot: Snapshot, workspace: Wo
     outcomes: list[Outcome] = []
     total = 2
     for index, inner in enumerate(operation.operations):
-        if isinstance(inner, StorageError):
-            outcome: Outcome = Failed(inner)
-        else:
-            outcome = await _run(inner, snapshot, workspace)
+        outcome = await _run(inner, snapshot, workspace)
         if operation.atomic and isinstance(outcome, Failed):
             workspace.undo()
             return Failed(outcome.error, index)

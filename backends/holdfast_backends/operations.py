@@ -67,7 +67,10 @@ class Save:
 
     def __post_init__(self) -> None:
         check_collection(self.collection)
-        check_document(self.document)
+        try:
+            check_document(self.document)
+        except InvalidValueError as error:
+            raise error.within("document") from None
         if self.if_version is not None:
             check_if_version(self.if_version, least=0)
             if self.if_version and self.document.get("id") is None:
@@ -238,8 +241,7 @@ class Transaction:
     """Several operations that see one state of the store.
 
     Atomic: the first failure undoes everything and is the outcome. Not atomic: each operation
-    has its own outcome. An element may be an error already, decided before execution; it counts
-    as that operation's failure.
+    has its own outcome.
 
     Args:
         operations: 1–1,000 of them, executed in order.
@@ -248,7 +250,7 @@ class Transaction:
         identity: of the message that holds the writes.
     """
 
-    operations: tuple[Simple | InvalidValueError | TooLargeError, ...]
+    operations: tuple[Simple, ...]
     atomic: bool = True
     max_bytes: int | None = None
     identity: Identity | None = None

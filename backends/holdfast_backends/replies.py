@@ -97,7 +97,7 @@ def _error(error: StorageError) -> Stored:
     return [error.error_type, error.message, error.details, subject]
 
 
-def _restored(stored: JsonValue, operation: Operation | StorageError) -> Outcome:
+def _restored(stored: JsonValue, operation: Operation) -> Outcome:
     match stored:
         case ["saved", str(key), int(version), int(made), int(changed), expires, bool(created)]:
             assert isinstance(operation, Save)  # noqa: S101 — the digest is of this action

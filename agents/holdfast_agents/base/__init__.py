@@ -1,0 +1,1 @@
+"""What every agent is made of: the action table, the answers, the runner."""

@@ -1,0 +1,325 @@
+"""An agent: a name, a table of typed actions, and the order in which a message is checked.
+
+The checks run as the wire contract (section 10) says: envelope (the codec's), recipient, action,
+access, payload, deadline; then execution. All messages of a batch are executed together.
+"""
+
+import uuid
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
+from types import MappingProxyType
+from typing import Generic, TypeAlias, TypeVar
+
+from pydantic import JsonValue
+
+from holdfast_agents.logs import Logger, quiet_logger
+from holdfast_protocol.actions import (
+    COMMON_ACTIONS,
+    ActionDescription,
+    ActionSpec,
+    Description,
+    Payload,
+    Pong,
+    Statistics,
+    parse_payload,
+)
+from holdfast_protocol.codec import Refusal
+from holdfast_protocol.errors import (
+    ExpiredError,
+    HoldfastError,
+    InternalError,
+    UnknownActionError,
+    ValidationError,
+)
+from holdfast_protocol.messages import AgentMessage, AgentResponse
+
+from .answers import Answer, Result, failure, success
+
+W = TypeVar("W")
+P = TypeVar("P", bound=Payload)
+
+
+class TransientError(Exception):
+    """What the agent works with cannot be reached now; the same batch may succeed later.
+
+    `error` is what to answer when it does not come back in time.
+    """
+
+    def __init__(self, error: HoldfastError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[W]):
+    """What became of one piece of work: a result, or the error that it ended in."""
+
+    outcome: Result | HoldfastError
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action(Generic[W]):
+    """A row of the action table: what it takes, and how a checked message becomes work.
+
+    `prepare` is called with the message and its typed payload. It decides whatever can be
+    decided without executing, and raises `HoldfastError` to refuse.
+    """
+
+    spec: ActionSpec
+    prepare: Callable[[AgentMessage, Payload], W]
+
+
+@dataclass(slots=True)
+class _Pending(Generic[W]):
+    position: int
+    message: AgentMessage
+    work: W
+
+
+class Agent(ABC, Generic[W]):
+    """Base of all agents. A subclass gives its action table and performs prepared work.
+
+    Args:
+        name: lower-case, the first word of its routing keys.
+        actions: what it can do besides ping, describe and stats.
+        log: where it tells what went wrong; nothing below warnings by default.
+    """
+
+    def __init__(
+        self, name: str, actions: Iterable[Action[W]], *, log: Logger | None = None
+    ) -> None:
+        self.name = name
+        self._actions: Mapping[str, Action[W]] = MappingProxyType(
+            {action.spec.name: action for action in actions}
+        )
+        self._log = log if log is not None else quiet_logger()
+        self._counters: Counter[str] = Counter()
+        self._started_at = datetime.now(UTC)
+        self._started = monotonic()
+
+    @abstractmethod
+    async def perform(self, works: Sequence[W]) -> Sequence[Done[W]]:
+        """Do all of it, and say of each what became of it, in order.
+
+        Raises:
+            TransientError: nothing is known to be done; the whole may be performed again.
+        """
+
+    def is_slow(self, items: Sequence[AgentMessage | Refusal]) -> bool:
+        """Whether these messages may run for long and need not wait their turn, nor be waited
+        for: only reads of which no order is promised."""
+        del items
+        return False
+
+    # -- for callers ---------------------------------------------------------------------------
+
+    async def handle_message(self, message: AgentMessage) -> AgentResponse:
+        """Answer one message. Whatever goes wrong is in the response."""
+        return (await self.handle_messages([message]))[0]
+
+    async def handle_messages(self, messages: Sequence[AgentMessage]) -> list[AgentResponse]:
+        """Answer messages, in their order; they are executed together."""
+        try:
+            answers = await self.answer(messages)
+        except TransientError as transient:
+            answers = self.give_up(messages, transient.error)
+        return [answer.reply.to_response() for answer in answers]
+
+    async def answer(self, items: Sequence[AgentMessage | Refusal]) -> list[Answer]:
+        """An answer for each item, in order; what the codec refused is only put into words.
+
+        Raises:
+            TransientError: nothing is known to be done; ask again, or `give_up`.
+        """
+        answers: list[Answer | None] = [None] * len(items)
+        pending: list[_Pending[W]] = []
+        now = datetime.now(UTC)
+        for position, item in enumerate(items):
+            if isinstance(item, Refusal):
+                answers[position] = self._refused(item)
+                continue
+            ready = self._check(item, now)
+            if isinstance(ready, Answer):
+                answers[position] = ready
+            else:
+                pending.append(_Pending(position, item, ready))
+        await self._perform(pending, answers)
+        return self._counted([answer for answer in answers if answer is not None])
+
+    def give_up(
+        self, items: Sequence[AgentMessage | Refusal], error: HoldfastError
+    ) -> list[Answer]:
+        """The answers to messages that could not be executed in time."""
+        return self._counted(
+            [
+                self._refused(item)
+                if isinstance(item, Refusal)
+                else failure(item, self.name, error)
+                for item in items
+            ]
+        )
+
+    # -- the checks ----------------------------------------------------------------------------
+
+    def _refused(self, refusal: Refusal) -> Answer:
+        return Answer(refusal.to_reply(self.name), refused=True, action=refusal.action)
+
+    def _check(self, message: AgentMessage, now: datetime) -> W | Answer:
+        """The work that a message asks for, or the answer that needs none."""
+        try:
+            if message.recipient is not None and message.recipient != self.name:
+                raise _wrong_recipient(self.name)
+            if message.action in COMMON_ACTIONS:
+                parse_payload(COMMON_ACTIONS[message.action], message.payload)
+                _check_deadline(message, now)
+                return success(message, self.name, self._common(message.action))
+            action = self._actions.get(message.action)
+            if action is None:
+                raise UnknownActionError(f"Unknown action: {message.action}")
+            work = action.prepare(message, parse_payload(action.spec, message.payload))
+            _check_deadline(message, now)
+        except HoldfastError as error:
+            return failure(message, self.name, error, refused=True)
+        except Exception as error:  # noqa: BLE001 — one defect must not take the batch with it
+            return failure(message, self.name, self._defect(message, error))
+        return work
+
+    async def _perform(self, pending: Sequence[_Pending[W]], answers: list[Answer | None]) -> None:
+        if not pending:
+            return
+        try:
+            done = await self.perform([item.work for item in pending])
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001 — a defect is answered, and the next served
+            for item in pending:
+                defect = self._defect(item.message, error)
+                answers[item.position] = failure(item.message, self.name, defect)
+            return
+        for item, one in zip(pending, done, strict=True):
+            answers[item.position] = self._answer_of(item.message, one)
+
+    def _answer_of(self, message: AgentMessage, done: Done[W]) -> Answer:
+        if isinstance(done.outcome, HoldfastError):
+            return failure(message, self.name, done.outcome, replayed=done.replayed)
+        if done.replayed:
+            done.outcome.meta["replayed"] = True
+        return success(message, self.name, done.outcome)
+
+    def _defect(self, message: AgentMessage, error: Exception) -> InternalError:
+        """Say nothing of the inside; leave a reference that stands in the log."""
+        reference = uuid.uuid4().hex
+        self._log.error(
+            "defect",
+            agent=self.name,
+            action=message.action,
+            message_id=message.id,
+            correlation_id=message.correlation_id,
+            reference=reference,
+            exc_info=error,
+        )
+        return InternalError(
+            f"The {self.name} agent failed; its log has more under the reference",
+            {"reference": reference},
+        )
+
+    # -- what every agent answers --------------------------------------------------------------
+
+    def _common(self, action: str) -> Result:
+        if action == "agent_ping":
+            return _modelled(Pong(agent=self.name, timestamp=datetime.now(UTC)))
+        if action == "agent_describe":
+            return _modelled(self._description())
+        return _modelled(self.statistics())
+
+    def _description(self) -> Description:
+        specs = [*COMMON_ACTIONS.values(), *(row.spec for row in self._actions.values())]
+        described = [
+            ActionDescription(
+                action=spec.name,
+                summary=spec.summary,
+                writes=spec.writes,
+                payload=spec.payload_schema(),
+                result=spec.result_schema(),
+            )
+            for spec in sorted(specs, key=lambda spec: spec.name)
+        ]
+        return Description(agent=self.name, version=_version(), actions=described)
+
+    def statistics(self) -> Statistics:
+        """How many messages of each outcome were answered since the process began."""
+        return Statistics(
+            agent=self.name,
+            started_at=self._started_at,
+            uptime_seconds=monotonic() - self._started,
+            counters=dict(sorted(self._counters.items())),
+        )
+
+    def _counted(self, answers: list[Answer]) -> list[Answer]:
+        counters = self._counters
+        for answer in answers:
+            counters[answer.reply.error_type or "success"] += 1
+        counters["messages"] += len(answers)
+        counters["batches"] += 1
+        return answers
+
+
+Handler: TypeAlias = Callable[[AgentMessage, P], Awaitable[Result]]
+Call: TypeAlias = Callable[[], Awaitable[Result]]
+
+
+class SimpleAgent(Agent[Call]):
+    """An agent whose actions are plain coroutine functions, run one after the other.
+
+    Build its table with `handles`. A handler raises `HoldfastError` to answer with an error.
+    """
+
+    async def perform(self, works: Sequence[Call]) -> Sequence[Done[Call]]:
+        """Await each handler."""
+        return [Done(await _outcome(work)) for work in works]
+
+
+def handles(spec: ActionSpec, payload: type[P], handler: Handler[P]) -> Action[Call]:
+    """The row of a `SimpleAgent`'s table: this handler, with this typed payload."""
+
+    def prepare(message: AgentMessage, parsed: Payload) -> Call:
+        if not isinstance(parsed, payload):
+            raise TypeError(f"{spec.name} takes {payload.__name__}")
+        typed: P = parsed
+        return lambda: handler(message, typed)
+
+    return Action(spec, prepare)
+
+
+async def _outcome(work: Call) -> Result | HoldfastError:
+    try:
+        return await work()
+    except HoldfastError as error:
+        return error
+
+
+def _check_deadline(message: AgentMessage, now: datetime) -> None:
+    if message.deadline is not None and message.deadline <= now:
+        raise ExpiredError("The deadline of this message had passed; it was not executed")
+
+
+def _wrong_recipient(name: str) -> ValidationError:
+    errors: list[JsonValue] = [{"loc": ["recipient"], "msg": f"this agent is {name}"}]
+    return ValidationError(f"This message is not for the {name} agent", {"errors": errors})
+
+
+def _modelled(model: Pong | Description | Statistics) -> Result:
+    return Result(model.model_dump(mode="json"))
+
+
+def _version() -> str:
+    try:
+        return version("holdfast")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,60 @@
+"""What an agent gives back for one message, before it becomes a reply."""
+
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from holdfast_protocol.errors import HoldfastError
+from holdfast_protocol.messages import AgentMessage
+from holdfast_protocol.replies import Reply, ReplyResult
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A success: the result, and the facts about it that are not the result."""
+
+    value: ReplyResult
+    meta: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, and whether the message was refused before anything was executed.
+
+    A refused message that nobody waits for belongs into the dead letters; one that was executed
+    does not, whatever came of it.
+    """
+
+    reply: Reply
+    refused: bool = False
+    action: str | None = None
+
+
+def success(message: AgentMessage, agent: str, result: Result) -> Answer:
+    """The answer to a message that was done."""
+    reply = Reply("success", agent, message.id, message.correlation_id, result.value, result.meta)
+    return Answer(reply, action=message.action)
+
+
+def failure(
+    message: AgentMessage,
+    agent: str,
+    error: HoldfastError,
+    *,
+    refused: bool = False,
+    replayed: bool = False,
+) -> Answer:
+    """The answer to a message that could not be done."""
+    meta: dict[str, JsonValue] = {"replayed": True} if replayed else {}
+    reply = Reply(
+        "error",
+        agent,
+        message.id,
+        message.correlation_id,
+        None,
+        meta,
+        error.message,
+        error.error_type,
+        error.details,
+    )
+    return Answer(reply, refused, message.action)

@@ -1,0 +1,1 @@
+"""The storage agent: the storage actions over a backend."""
