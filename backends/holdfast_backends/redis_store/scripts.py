@@ -1,0 +1,197 @@
+"""The Lua scripts. They decide nothing but whether a commit still applies.
+
+Redis runs a script alone, so each is atomic, but it does not roll back: a command that fails in
+the middle leaves the ones before it done. So nothing may fail there. A script checks all it
+depends on, the types of its keys included, before its first write; READONLY, MISCONF, NOREPLICAS
+and OOM are raised by the server at a script's first write or never; permissions are proven once,
+when the store is opened (`PROBE`); a script that has written cannot be killed. What is written
+reaches the append-only file as one MULTI … EXEC, of which a crash leaves all or nothing.
+
+Values travel as bytes; no number passes through Lua's doubles but counts and key positions.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha1
+
+MAX_ARGUMENTS = 4_000
+"""How many arguments one command of a script has at most; Lua's unpack ends near 8,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script, and the name that the server knows it by."""
+
+    text: bytes
+    sha: bytes
+
+
+def _script(text: str) -> Script:
+    source = text.strip().encode()
+    digest = sha1(source, usedforsecurity=False).hexdigest()
+    return Script(source, digest.encode())
+
+
+READ = _script(
+    """
+-- Answer several reading commands at once. ARGV: (command, position of its key, n, n arguments)…
+local replies, at = {}, 1
+while at <= #ARGV do
+  local n = tonumber(ARGV[at + 2])
+  replies[#replies + 1] =
+    redis.call(ARGV[at], KEYS[tonumber(ARGV[at + 1])], unpack(ARGV, at + 3, at + 2 + n))
+  at = at + 3 + n
+end
+return replies
+"""
+)
+
+SCAN = _script(
+    """
+-- The rows of a range. KEYS: revisions, the sorted set, the rows.
+-- ARGV: n, n fields of revisions, command, from, to, limit, whether members are index entries.
+local n = tonumber(ARGV[1])
+local revisions = redis.call('HMGET', KEYS[1], unpack(ARGV, 2, n + 1))
+local keys = redis.call(ARGV[n + 2], KEYS[2], ARGV[n + 3], ARGV[n + 4], 'LIMIT', '0', ARGV[n + 5])
+if ARGV[n + 6] == '1' then
+  -- index value, key, and the index value's length in two bytes
+  for i, member in ipairs(keys) do
+    local high, low = string.byte(member, -2, -1)
+    keys[i] = string.sub(member, high * 256 + low + 1, -3)
+  end
+end
+local rows = {}
+for first = 1, #keys, 4000 do
+  local part = redis.call('HMGET', KEYS[3], unpack(keys, first, math.min(first + 3999, #keys)))
+  for i = 1, #part do
+    rows[#rows + 1] = part[i]
+  end
+end
+return {revisions, keys, rows}
+"""
+)
+
+COMMIT = _script(
+    """
+-- Apply changes if nothing they depend on has changed. KEYS: the leases of others to respect,
+-- revisions, replies, whatever else is written.
+-- ARGV: the type of each key; own lease token; number of leases;
+--       number of revisions, (field, expected)…; number of chunks, (n, n identities)…;
+--       (command, position of its key, n, n arguments)…
+local at = 0
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+
+for i = 1, #KEYS do
+  local wanted, kind = take(), redis.call('TYPE', KEYS[i]).ok
+  if kind ~= wanted and kind ~= 'none' then
+    return 'foreign'
+  end
+end
+local token, leases = take(), tonumber(take())
+for i = 1, leases do
+  local holder = redis.call('GET', KEYS[i])
+  if holder and holder ~= token then
+    return 'leased'
+  end
+end
+for _ = 1, tonumber(take()) do
+  local field, expected = take(), take()
+  if (redis.call('HGET', KEYS[leases + 1], field) or '') ~= expected then
+    return 'changed'
+  end
+end
+for _ = 1, tonumber(take()) do
+  local n = tonumber(take())
+  for _, reply in ipairs(redis.call('HMGET', KEYS[leases + 2], unpack(ARGV, at + 1, at + n))) do
+    if reply then
+      return 'changed'
+    end
+  end
+  at = at + n
+end
+
+while at < #ARGV do
+  local command, key, n = take(), KEYS[tonumber(take())], tonumber(take())
+  redis.call(command, key, unpack(ARGV, at + 1, at + n))
+  at = at + n
+end
+return 'done'
+"""
+)
+
+TAKE_LEASE = _script(
+    """
+-- Take or prolong leases. ARGV: token, milliseconds, how many of KEYS to take; the rest must be
+-- free of others too. Answers 0, or for how many milliseconds another one holds one of them.
+for i = 1, #KEYS do
+  local holder = redis.call('GET', KEYS[i])
+  if holder and holder ~= ARGV[1] then
+    return math.max(1, redis.call('PTTL', KEYS[i]))
+  end
+end
+for i = 1, tonumber(ARGV[3]) do
+  redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+end
+return 0
+"""
+)
+
+FREE_LEASE = _script(
+    """
+-- Give leases back. ARGV: token.
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[1] then
+    redis.call('DEL', KEYS[i])
+  end
+end
+return 0
+"""
+)
+
+FORGET = _script(
+    """
+-- Remove old replies. KEYS: replies, their instants. ARGV: before, how many at most.
+local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[1], 'LIMIT', '0', ARGV[2])
+if #old > 0 then
+  redis.call('HDEL', KEYS[1], unpack(old))
+  redis.call('ZREM', KEYS[2], unpack(old))
+end
+return #old
+"""
+)
+
+PROBE = _script(
+    """
+-- Check the layout's version, and that this account may run every command that is needed.
+-- KEYS: layout, a hash, a sorted set, a string (none of them kept). ARGV: version.
+-- A removal first: it is allowed when memory is used up, and so is what follows it.
+local version = redis.call('GET', KEYS[1])
+if version and version ~= ARGV[1] then
+  return version
+end
+redis.call('ZREM', KEYS[3], 'm')
+redis.call('HSET', KEYS[2], 'f', 'v')
+redis.call('HGET', KEYS[2], 'f')
+redis.call('HMGET', KEYS[2], 'f')
+redis.call('HGETALL', KEYS[2])
+redis.call('HKEYS', KEYS[2])
+redis.call('HDEL', KEYS[2], 'f')
+redis.call('ZADD', KEYS[3], '0', 'm')
+redis.call('ZCARD', KEYS[3])
+redis.call('ZCOUNT', KEYS[3], '-inf', '0')
+redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '0', 'LIMIT', '0', '1')
+redis.call('ZRANGEBYLEX', KEYS[3], '-', '+', 'LIMIT', '0', '1')
+redis.call('ZREVRANGEBYLEX', KEYS[3], '+', '-', 'LIMIT', '0', '1')
+redis.call('TYPE', KEYS[3])
+redis.call('UNLINK', KEYS[3])
+redis.call('SET', KEYS[4], 'v', 'PX', '1000')
+redis.call('PTTL', KEYS[4])
+redis.call('DEL', KEYS[4])
+if not version then
+  redis.call('SET', KEYS[1], ARGV[1])
+end
+return ARGV[1]
+"""
+)

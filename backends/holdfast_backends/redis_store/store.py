@@ -1,0 +1,188 @@
+"""The store itself: opening it, and handing out snapshots and units."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+from holdfast_backends.contract import Capabilities
+from holdfast_backends.errors import SchemaError, StorageError, UnsafeStoreError
+from holdfast_backends.store import Head, Snapshot, Unit
+
+from .address import parse_address
+from .client import Argument, RedisClient, items, number, texts
+from .durability import Finding, check_durability, is_supported, server_version
+from .failures import translated
+from .layout import ALL, VERSION, Layout, unpack_head
+from .leases import Conflicts, Lease
+from .scripts import FORGET, MAX_ARGUMENTS, PROBE, READ
+from .snapshot import RedisSnapshot
+from .turns import Turns
+from .unit import RedisUnit
+
+_LEASE_AFTER_WRITES = 2
+_LEASE_AFTER_READS = 3
+_PATIENCE = 15.0  # seconds to wait for a turn
+
+
+class RedisStore:
+    """See store.Store. Redis 6.2 or later, without modules; several processes may share one.
+
+    Args:
+        url: `redis://[[user]:password@]host[:port][/db][?namespace=…]`, or `rediss://`.
+        namespace: what its keys begin with; nobody else may use such keys.
+        allow_unsafe: open also a server that may lose acknowledged writes; `capabilities` then
+            say so.
+        timeout: seconds to wait for a connection, a free one of the pool, an answer.
+        connections: how many connections at most.
+
+    Raises:
+        InvalidValueError: the URL or the namespace is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str | None = None,
+        allow_unsafe: bool = False,
+        timeout: float = 5.0,
+        connections: int = 16,
+    ) -> None:
+        self._address = parse_address(url, namespace)
+        self._layout = Layout(self._address.namespace)
+        self._allow_unsafe = allow_unsafe
+        self._timeout = timeout
+        self._connections = connections
+        self._opened: RedisClient | None = None
+        self._turns = Turns(_PATIENCE)
+        self._conflicts = Conflicts()
+        self._findings: tuple[Finding, ...] = ()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See store.Store."""
+        return Capabilities(
+            durable=all(finding.survivable for finding in self._findings),
+            crash_safe=not self._findings,
+            shared=True,
+            indexes=True,
+        )
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What of the server's configuration may lose acknowledged writes; known once open."""
+        return self._findings
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Snapshot]:
+        """See store.Store. Others may write meanwhile; a read that they disturb three times
+        makes them wait."""
+        client, crowded = self._client, self._conflicts.count() >= _LEASE_AFTER_READS
+        await self._conflicts.pause()
+        with self._conflicts.watched(_LEASE_AFTER_READS):
+            if not crowded:
+                yield RedisSnapshot(client, self._layout)
+                return
+            lease = Lease(client, [self._layout.lease(ALL)])
+            async with self._turns.on_everything(), lease.held():
+                yield RedisSnapshot(client, self._layout, lease)
+
+    @asynccontextmanager
+    async def write(
+        self, collections: Sequence[str], *, everything: bool = False
+    ) -> AsyncIterator[Unit]:
+        """See store.Store. Units of this process queue; towards others they are optimistic, and
+        one that others disturb twice makes them wait."""
+        client, crowded = self._client, self._conflicts.count() >= _LEASE_AFTER_WRITES
+        await self._conflicts.pause()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._conflicts.watched(_LEASE_AFTER_WRITES))
+            turns = self._turns
+            turn = turns.on_everything() if everything else turns.on(collections)
+            await stack.enter_async_context(turn)
+            lease = None
+            if crowded:
+                lease = self._lease(client, collections, everything)
+                await stack.enter_async_context(lease.held())
+            yield RedisUnit(client, self._layout, lease, everything=everything)
+
+    async def indexed_collections(self) -> Mapping[str, Head]:
+        """See store.Store."""
+        arguments: list[Argument] = [b"HGETALL", 1, 0]
+        reply = await self._client.call(READ, [self._layout.heads], arguments)
+        pairs = texts(items(reply)[0])
+        heads = {
+            name.decode(): unpack_head(packed)
+            for name, packed in zip(pairs[::2], pairs[1::2], strict=True)
+        }
+        return {name: head for name, head in heads.items() if head.slots}
+
+    async def forget_replies(self, before: int, limit: int) -> int:
+        """See store.Store."""
+        keys = [self._layout.replies, self._layout.reply_times]
+        forgotten = 0
+        while forgotten < limit:
+            chunk = min(limit - forgotten, MAX_ARGUMENTS)
+            count = number(await self._client.call(FORGET, keys, [before, chunk]))
+            forgotten += count
+            if count < chunk:
+                break
+        return forgotten
+
+    async def __aenter__(self) -> Self:
+        """Connect, and check the server.
+
+        Raises:
+            UnsafeStoreError: it may lose acknowledged writes, and that was not allowed.
+            SchemaError: the namespace holds another version's data, or the server is too old.
+            UnavailableError: it cannot be reached.
+            StorageError: it refuses the account, or what the account may do is not enough.
+        """
+        client = RedisClient(self._address, connections=self._connections, timeout=self._timeout)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(client.close)
+            await self._check_server(client)
+            await self._check_layout(client)
+            stack.pop_all()
+        self._opened = client
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        client, self._opened = self._opened, None
+        if client is not None:
+            await client.close()
+
+    async def _check_server(self, client: RedisClient) -> None:
+        with translated():
+            version = await server_version(client.driver)
+            if not is_supported(version):
+                raise SchemaError("Redis 6.2 or later is needed")
+            self._findings = tuple(await check_durability(client.driver))
+        if self._findings and not self._allow_unsafe:
+            advice = "; ".join(finding.advice for finding in self._findings)
+            raise UnsafeStoreError(f"this Redis may lose acknowledged writes: {advice}")
+
+    async def _check_layout(self, client: RedisClient) -> None:
+        keys = [self._layout.version, *self._layout.probes]
+        if await client.call(PROBE, keys, [VERSION]) != VERSION:
+            raise SchemaError("this namespace holds the data of another version")
+
+    @property
+    def _client(self) -> RedisClient:
+        if self._opened is None:
+            raise StorageError("the store is not open")
+        return self._opened
+
+    def _lease(self, client: RedisClient, collections: Sequence[str], everything: bool) -> Lease:
+        everybody = self._layout.lease(ALL)
+        if everything:
+            return Lease(client, [everybody])
+        own = [self._layout.lease(name.encode()) for name in collections]
+        return Lease(client, own, [everybody])

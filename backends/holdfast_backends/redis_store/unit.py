@@ -1,0 +1,88 @@
+"""Writing. A unit is a snapshot whose changes apply only if its state has not passed meanwhile."""
+
+import os
+from collections.abc import Sequence
+
+from holdfast_backends.errors import StorageError
+from holdfast_backends.store import Changes, CommitConflictError
+
+from .client import Argument
+from .commands import Commands
+from .layout import ALL, pack_identity
+from .leases import LeasedError
+from .scripts import COMMIT, MAX_ARGUMENTS
+from .snapshot import RedisSnapshot
+from .writes import Writes
+
+
+class RedisUnit(RedisSnapshot):
+    """See store.Unit."""
+
+    _committed = False
+
+    async def commit(self, changes: Changes) -> None:
+        """See store.Unit; one round trip, one script."""
+        if self._committed:
+            raise StorageError("a unit is committed at most once")
+        self._committed = True
+        if not (changes.rows or changes.heads or changes.replies):
+            return
+        names = {*changes.heads, *(name for name, _key in changes.rows)}
+        changed = [name.encode() for name in sorted(names)]
+        leases = [self._layout.lease(name) for name in (*changed, ALL)]
+        commands = self._commands(leases)
+        self._gather(commands, changes, changed)
+        identities = [pack_identity(identity) for identity in changes.replies]
+        conditions = self._conditions(len(leases), identities)
+        arguments = [*commands.types, *conditions, *commands.arguments]
+        _succeed(await self._client.call(COMMIT, commands.keys, arguments))
+
+    def _commands(self, leases: Sequence[bytes]) -> Commands:
+        first = [(lease, b"string") for lease in leases]
+        return Commands(
+            [*first, (self._layout.revisions, b"hash"), (self._layout.replies, b"hash")]
+        )
+
+    def _gather(self, commands: Commands, changes: Changes, changed: Sequence[bytes]) -> None:
+        writes = Writes(self._layout)
+        writes.gather(changes, self._heads)
+        # When its memory is used up, the server refuses a script whose first write may need
+        # some. So that comes first, and nothing is half done; but what only deletes may go on.
+        deletes = bool(changes.rows) and all(
+            change.row.document is None for change in changes.rows.values()
+        )
+        if deletes:
+            writes.removals(commands)
+        if changed:
+            # Revisions are compared, never counted: a server that lost its last commits in a
+            # failover cannot come back to a revision that was seen with another state.
+            revision = os.urandom(8)
+            arguments = [part for name in (*changed, ALL) for part in (name, revision)]
+            commands.add(b"HSET", self._layout.revisions, arguments)
+        if not deletes:
+            writes.removals(commands)
+        writes.additions(commands)
+
+    def _conditions(self, leases: int, identities: Sequence[bytes]) -> list[Argument]:
+        conditions: list[Argument] = [self._lease.token if self._lease else b"", leases]
+        conditions.append(len(self._pins))
+        for field, revision in self._pins.items():
+            conditions += (field, revision)
+        firsts = range(0, len(identities), MAX_ARGUMENTS)
+        conditions.append(len(firsts))
+        for first in firsts:
+            chunk = identities[first : first + MAX_ARGUMENTS]
+            conditions += (len(chunk), *chunk)
+        return conditions
+
+
+def _succeed(answer: object) -> None:
+    match answer:
+        case b"done":
+            return
+        case b"leased":
+            raise LeasedError
+        case b"changed":
+            raise CommitConflictError
+        case _:
+            raise StorageError("a key of the store holds something that is not the store's")
