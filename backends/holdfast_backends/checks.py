@@ -1,6 +1,6 @@
 """Refusing what no document may hold, and naming the place.
 
-Iterative, so that a deep value cannot exhaust the interpreter's stack.
+The recursion ends at the limit of levels, so a deep value cannot exhaust the stack.
 """
 
 import math
@@ -67,41 +67,69 @@ def check_value(value: object, loc: Loc = (), *, level: int = 0) -> None:
     Raises:
         InvalidValueError: naming the first bad place.
     """
-    pending: list[tuple[object, Loc, int]] = [(value, loc, level + 1)]
-    while pending:
-        item, place, depth = pending.pop()
-        if isinstance(item, dict):
-            if depth > MAX_LEVELS:
-                raise InvalidValueError(f"at most {MAX_LEVELS} levels", place)
-            for key, child in item.items():
-                _check_key(key, place)
-                _visit(child, place, key, depth, pending)
-        elif isinstance(item, list):
-            if depth > MAX_LEVELS:
-                raise InvalidValueError(f"at most {MAX_LEVELS} levels", place)
-            for index, child in enumerate(item):
-                _visit(child, place, index, depth, pending)
-        else:
-            _check_scalar(item, place)
+    # Nearly every value is lawful: only when one is not does the place matter.
+    if not _is_lawful(value, level):
+        _locate_fault(value, loc, level)
 
 
-def _visit(
-    child: object,
-    place: Loc,
-    step: str | int,
-    depth: int,
-    pending: list[tuple[object, Loc, int]],
-) -> None:
-    # Scalars are checked where they stand: most values are, and a tuple each would cost most.
-    if type(child) is dict or type(child) is list:
-        pending.append((child, (*place, step), depth + 1))
-    elif child is None or child is True or child is False:
-        return
-    elif type(child) is str:
-        if "\x00" in child or not child.isascii():
-            check_text(child, (*place, step))
+def _is_lawful(value: object, level: int) -> bool:
+    kind = type(value)
+    if kind is str:
+        return _is_lawful_text(value)  # type: ignore[arg-type]
+    if kind is int:
+        return MIN_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]
+    if value is None or kind is bool:
+        return True
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    if level >= MAX_LEVELS:
+        return False
+    if kind is dict:
+        return _is_lawful_object(value, level + 1)  # type: ignore[arg-type]
+    if kind is list:
+        return all(_is_lawful(item, level + 1) for item in value)  # type: ignore[attr-defined]
+    return False
+
+
+def _is_lawful_object(value: dict[object, object], level: int) -> bool:
+    for key, child in value.items():
+        if type(key) is not str or len(key) > MAX_KEY_CHARS or key[:1] == "$":
+            return False
+        if not _is_lawful_text(key):
+            return False
+        if type(child) is str:
+            if not _is_lawful_text(child):
+                return False
+        elif not _is_lawful(child, level):
+            return False
+    return True
+
+
+def _is_lawful_text(text: str) -> bool:
+    if "\x00" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _locate_fault(value: object, loc: Loc, level: int) -> None:
+    """The same rules again, with places; raises for the first fault in document order."""
+    if isinstance(value, (dict, list)) and level >= MAX_LEVELS:
+        raise InvalidValueError(f"at most {MAX_LEVELS} levels", loc)
+    if isinstance(value, dict):
+        for key, child in value.items():
+            _check_key(key, loc)
+            _locate_fault(child, (*loc, key), level + 1)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            _locate_fault(child, (*loc, index), level + 1)
     else:
-        _check_scalar(child, (*place, step))
+        _check_scalar(value, loc)
 
 
 def check_collection(name: object) -> None:
