@@ -1,0 +1,1 @@
+"""The SQL stores: one schema, two engines. Needs the extra `sqlite` or `postgres`."""

@@ -1,0 +1,162 @@
+"""Engines and their pools, from the URLs that a user writes."""
+
+from typing import Final
+
+from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, NullPool, event, exc, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from holdfast_backends.errors import InvalidValueError
+
+_POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+_SQLITE_SCHEMES: Final = ("sqlite", "sqlite+aiosqlite")
+_POSTGRES_OPTIONS: Final = frozenset({"host", "port", "ssl", "sslmode", "target_session_attrs"})
+_CACHED_STATEMENTS: Final = 128
+
+# The store looks up keys and walks indexes, and nothing else. A plan made while a table was
+# small must not outlive that, hence no sequential scans; compiling plans never pays.
+_SESSION: Final = {
+    "application_name": "holdfast",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a URL means PostgreSQL."""
+    return url.partition(":")[0] in _POSTGRES_SCHEMES
+
+
+def postgres_url(url: str) -> URL:
+    """SQLAlchemy's URL for `postgresql://user:password@host:port/database?sslmode=require`.
+
+    Raises:
+        InvalidValueError: no such URL, or an unknown option in it.
+    """
+    parsed = _parsed(url, _POSTGRES_SCHEMES, "PostgreSQL")
+    options = dict(parsed.query)
+    if options.keys() - _POSTGRES_OPTIONS:
+        raise InvalidValueError(f"a PostgreSQL URL takes {', '.join(sorted(_POSTGRES_OPTIONS))}")
+    if "sslmode" in options:
+        options["ssl"] = options.pop("sslmode")
+    return parsed.set(drivername="postgresql+asyncpg", query=options)
+
+
+def sqlite_url(url: str) -> URL:
+    """SQLAlchemy's URL for `sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite://`.
+
+    Raises:
+        InvalidValueError: no such URL.
+    """
+    parsed = _parsed(url, _SQLITE_SCHEMES, "SQLite")
+    if parsed.host or parsed.query:
+        raise InvalidValueError(
+            "a SQLite URL is sqlite:///relative.db, sqlite:////absolute.db or sqlite://"
+        )
+    return parsed.set(drivername="sqlite+aiosqlite", database=parsed.database or ":memory:")
+
+
+def is_in_memory(url: URL) -> bool:
+    """Whether a SQLite URL means a database that dies with its connection."""
+    return url.database == ":memory:"
+
+
+def _parsed(url: str, schemes: tuple[str, ...], product: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        raise InvalidValueError(f"this is no URL of {product}") from error
+    if parsed.drivername not in schemes:
+        raise InvalidValueError(f"this is no URL of {product}")
+    return parsed
+
+
+def postgres_engine(
+    url: URL,
+    *,
+    pool_size: int,
+    connect_timeout: float,
+    statement_timeout: float,
+    lock_timeout: float,
+) -> AsyncEngine:
+    """An engine whose connections are used raw: it pools them, and nothing else.
+
+    Timeouts in seconds. The server ends what takes too long; the driver waits a little longer,
+    for the case that the server itself is gone.
+    """
+    session = {
+        **_SESSION,
+        "statement_timeout": _milliseconds(statement_timeout),
+        "lock_timeout": _milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(statement_timeout),
+    }
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=statement_timeout,
+        pool_use_lifo=True,  # few warm connections rather than many cold ones
+        pool_reset_on_return=None,  # `postgres_pool.py` returns only clean ones
+        connect_args={
+            "timeout": connect_timeout,
+            "command_timeout": statement_timeout + connect_timeout,
+            "server_settings": session,
+        },
+    )
+
+
+def sqlite_engine(url: URL, *, pool_size: int, busy_timeout: float) -> AsyncEngine:
+    """An engine whose connections are used raw: it pools them, and nothing else.
+
+    An in-memory database has one connection, which everybody shares in turn.
+    """
+    engine = create_async_engine(
+        url,
+        pool_size=1 if is_in_memory(url) else pool_size,
+        max_overflow=0,
+        pool_timeout=busy_timeout,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,  # `sqlite_pool.py` returns only clean ones
+        poolclass=AsyncAdaptedQueuePool,  # not the pool that shares one in-memory connection
+        connect_args=_sqlite_arguments(busy_timeout),
+    )
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    return engine
+
+
+def migration_engine(url: str, *, timeout: float) -> AsyncEngine:
+    """An engine for a migration: transactions by SQLAlchemy, writing ones from the start."""
+    if is_postgres(url):
+        settings = {"application_name": "holdfast migrate", "lock_timeout": _milliseconds(timeout)}
+        arguments = {"timeout": timeout, "server_settings": settings}
+        return create_async_engine(postgres_url(url), poolclass=NullPool, connect_args=arguments)
+    engine = create_async_engine(
+        sqlite_url(url), poolclass=NullPool, connect_args=_sqlite_arguments(timeout)
+    )
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_immediate)
+    return engine
+
+
+def _sqlite_arguments(busy_timeout: float) -> dict[str, object]:
+    return {
+        "timeout": busy_timeout,
+        "isolation_level": None,  # transactions begin where we say so
+        "cached_statements": _CACHED_STATEMENTS,
+    }
+
+
+def _configure_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    # Only FULL flushes each commit to the disk before it is acknowledged.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1_000)))

@@ -1,0 +1,139 @@
+"""The tables of the first version, and PostgreSQL's functions for the way of a write."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# One statement for three kinds of rows (0 a head, 1 a record, 2 a stored reply), because each
+# statement costs a round trip. `LATERAL … LIMIT 1` keeps the planner at one look-up per key.
+LOAD = """
+CREATE FUNCTION holdfast_load(
+    names text[], record_collections text[], record_keys bytea[],
+    senders text[], message_ids text[]
+) RETURNS TABLE (
+    kind integer, name text, detail text, bytes bytea, body bytea,
+    number bigint, created_at bigint, updated_at bigint, expires_at bigint
+) LANGUAGE sql STABLE AS $$
+    SELECT 0, c.name, c.slots, NULL::bytea, NULL::bytea,
+           c.last_id, NULL::bigint, NULL::bigint, NULL::bigint
+      FROM unnest(names) AS w (name)
+      CROSS JOIN LATERAL (
+          SELECT * FROM holdfast_collections AS t WHERE t.name = w.name LIMIT 1) AS c
+    UNION ALL
+    SELECT 1, r.collection, NULL, r.key, r.document,
+           r.version, r.created_at, r.updated_at, r.expires_at
+      FROM unnest(record_collections, record_keys) AS w (collection, key)
+      CROSS JOIN LATERAL (
+          SELECT * FROM holdfast_records AS t
+           WHERE t.collection = w.collection AND t.key = w.key LIMIT 1) AS r
+    UNION ALL
+    SELECT 2, m.sender, m.message_id, m.digest, m.outcome,
+           m.at, NULL, NULL, NULL
+      FROM unnest(senders, message_ids) AS w (sender, message_id)
+      CROSS JOIN LATERAL (
+          SELECT * FROM holdfast_messages AS t
+           WHERE t.sender = w.sender AND t.message_id = w.message_id LIMIT 1) AS m
+$$
+"""
+
+# VOLATILE: under READ COMMITTED each of its statements sees what was committed before it, so
+# the load sees what the holder of the lock committed. Locks are taken in the order of their
+# numbers, by everybody, and last until the transaction ends. The constants are b"hold" and
+# b"hole": a place for us among the advisory locks of the database.
+OPEN = """
+CREATE FUNCTION holdfast_open(
+    everything boolean, locked text[],
+    names text[], record_collections text[], record_keys bytea[],
+    senders text[], message_ids text[]
+) RETURNS TABLE (
+    kind integer, name text, detail text, bytes bytea, body bytea,
+    number bigint, created_at bigint, updated_at bigint, expires_at bigint
+) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    lock_number integer;
+BEGIN
+    IF everything THEN
+        PERFORM pg_advisory_xact_lock(1752132709, 0);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(1752132709, 0);
+        FOR lock_number IN SELECT DISTINCT hashtext(n) FROM unnest(locked) AS n ORDER BY 1
+        LOOP
+            PERFORM pg_advisory_xact_lock(1752132708, lock_number);
+        END LOOP;
+    END IF;
+    RETURN QUERY SELECT * FROM holdfast_load(
+        names, record_collections, record_keys, senders, message_ids);
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    """Create everything."""
+    postgres = op.get_bind().dialect.name == "postgresql"
+    name = sa.Text(collation="C") if postgres else sa.Text()
+    _create_tables(name)
+    _create_indexes()
+    if postgres:
+        op.execute(LOAD)
+        op.execute(OPEN)
+
+
+def downgrade() -> None:
+    """There is nothing before the first version."""
+    raise NotImplementedError("there is no schema before 0001")
+
+
+def _create_tables(name: sa.Text) -> None:
+    op.create_table(
+        "holdfast_collections",
+        sa.Column("name", name, nullable=False),
+        sa.Column("last_id", sa.BigInteger, nullable=False),
+        sa.Column("slots", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="holdfast_collections_pk"),
+    )
+    op.create_table(
+        "holdfast_records",
+        sa.Column("collection", name, nullable=False),
+        sa.Column("key", sa.LargeBinary, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("document", sa.LargeBinary),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger),
+        *(sa.Column(f"i{number}", sa.LargeBinary) for number in range(16)),
+        sa.PrimaryKeyConstraint("collection", "key", name="holdfast_records_pk"),
+    )
+    op.create_table(
+        "holdfast_messages",
+        sa.Column("sender", name, nullable=False),
+        sa.Column("message_id", name, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("outcome", sa.LargeBinary, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("sender", "message_id", name="holdfast_messages_pk"),
+    )
+
+
+def _create_indexes() -> None:
+    for number in range(16):
+        _create_index(
+            f"holdfast_records_i{number}",
+            ["collection", f"i{number}", "key"],
+            only=f"i{number} IS NOT NULL",
+        )
+    _create_index(
+        "holdfast_records_expiry",
+        ["expires_at"],
+        only="expires_at IS NOT NULL AND document IS NOT NULL",
+    )
+    op.create_index("holdfast_messages_at", "holdfast_messages", ["at"])
+
+
+def _create_index(name: str, columns: list[str], *, only: str) -> None:
+    where = sa.text(only)
+    op.create_index(name, "holdfast_records", columns, postgresql_where=where, sqlite_where=where)

@@ -1,0 +1,61 @@
+"""Reading one state: what both engines' snapshots share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from holdfast_backends.store import Head, Row, Span
+
+from .rows import head_of
+from .statements import Statement, Statements, scan_values
+
+Columns: TypeAlias = tuple[Any, ...]
+"""A row of a driver: its columns in the order of the statement, typed by the schema alone."""
+
+
+class Session(Protocol):
+    """A connection in use, in a transaction from the first statement on."""
+
+    async def fetch(self, text: str, arguments: Sequence[object]) -> Sequence[Columns]:
+        """The rows of a statement.
+
+        Raises:
+            StorageError: translated from the driver's exception.
+        """
+        ...
+
+
+class SqlSnapshot:
+    """The scans and counts of `store.Snapshot`."""
+
+    def __init__(self, session: Session, statements: Statements) -> None:
+        self._session = session
+        self._statements = statements
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Columns]:
+        return await self._session.fetch(statement.text, statement.arguments(values))
+
+    async def scan(self, span: Span, limit: int) -> Sequence[Row]:
+        """As `store.Snapshot.scan`."""
+        statement = self._statements.scan(span.slot, span.descending)
+        return [Row(*row) for row in await self._fetch(statement, scan_values(span, limit))]
+
+    async def count(self, collection: str, now: int) -> int:
+        """As `store.Snapshot.count`."""
+        values = {"collection": collection, "now": now}
+        rows = await self._fetch(self._statements.count, values)
+        return int(rows[0][0])
+
+    async def counts(self, now: int) -> Mapping[str, int]:
+        """As `store.Snapshot.counts`."""
+        rows = await self._fetch(self._statements.counts, {"now": now})
+        return {str(name): int(number) for name, number in rows}
+
+    async def expired(self, now: int, limit: int) -> Sequence[tuple[str, Row]]:
+        """As `store.Snapshot.expired`."""
+        rows = await self._fetch(self._statements.expired, {"now": now, "limit": limit})
+        return [(name, Row(*columns)) for name, *columns in rows]
+
+    async def indexed(self) -> Mapping[str, Head]:
+        """As `store.Store.indexed_collections`."""
+        rows = await self._fetch(self._statements.indexed, {})
+        return {name: head_of(last_id, slots) for name, last_id, slots in rows}
