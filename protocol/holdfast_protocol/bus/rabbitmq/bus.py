@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from pamqp.commands import Basic
-from yarl import URL
 
 from holdfast_protocol.bus.checks import (
     check_agent,
@@ -22,7 +21,7 @@ from holdfast_protocol.bus.checks import (
 )
 from holdfast_protocol.bus.contract import Delivery, Publication, ReplyDelivery
 from holdfast_protocol.bus.deadletters import dead_letter_headers
-from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher, UnroutableError
 from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
@@ -48,7 +47,7 @@ class RabbitBus:
     ) -> None:
         self._namespace = check_namespace(namespace)
         self._timeout = operation_timeout
-        self._url = _parsed(url)
+        self._url = parsed_url(url)
         self._exchange = messages_exchange(namespace)
         self._stack: AsyncExitStack | None = None
         self._dead_under_way: set[str] = set()
@@ -183,18 +182,6 @@ class RabbitBus:
         stack, self._stack = self._stack, None
         if stack is not None:
             await stack.aclose()
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = URL(url)
-        parsed.port  # noqa: B018 - is it one?
-    except ValueError:
-        # The parser's own text may quote the URL, and with it the password.
-        raise ValueError("The bus URL is malformed") from None
-    if not parsed.host:
-        raise ValueError("The bus URL names no host")
-    return parsed
 
 
 def _kept(value: str | None) -> str | None:

@@ -30,10 +30,13 @@ class WatchedConnection(aiormq.Connection):
 
 
 class Link:
-    """One connection, made again whenever it is lost, and whether the broker blocks it."""
+    """One connection, made again whenever it is lost, and whether the broker blocks it.
+
+    `url` is from `parsed_url`.
+    """
 
     def __init__(self, url: URL, name: str) -> None:
-        self._url = _with_heartbeat(url)
+        self._url = url
         self._name = name
         self._unblocked = asyncio.Event()
         self._unblocked.set()
@@ -104,10 +107,17 @@ async def _new_channel(connection: WatchedConnection, confirms: bool) -> aiormq.
     return channel
 
 
-def _with_heartbeat(url: URL) -> URL:
-    """The URL with a heartbeat of at most 10 seconds."""
+def parsed_url(url: str) -> URL:
+    """The URL, its heartbeat at most 10 seconds.
+
+    Raises ValueError; its text never quotes the URL, which may hold a password.
+    """
     try:
-        wanted = int(url.query.get("heartbeat", HEARTBEAT_SECONDS))
-    except ValueError as error:
-        raise ValueError("heartbeat in the bus URL is not a number of seconds") from error
-    return url.update_query(heartbeat=max(1, min(wanted, HEARTBEAT_SECONDS)))
+        parsed = URL(url)
+        heartbeat = int(parsed.query.get("heartbeat", HEARTBEAT_SECONDS))
+        host, _ = parsed.host, parsed.port  # both may turn out malformed
+    except ValueError:
+        raise ValueError("The bus URL is malformed") from None
+    if not host:
+        raise ValueError("The bus URL names no host")
+    return parsed.update_query(heartbeat=max(1, min(heartbeat, HEARTBEAT_SECONDS)))

@@ -1,0 +1,108 @@
+"""Dead letters: what is kept, what is added, and what a sender cannot forge."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from holdfast_protocol.bus.contract import Bus, Delivery, Publication
+from tests.conformance.bus.harness import Harness, take
+
+
+async def test_a_dead_letter_keeps_the_message_and_says_why(harness: Harness, bus: Bus) -> None:
+    consumer = await bus.consume("storage")
+    await bus.publish(Publication("storage.bad", b"\xffbody", correlation_id="c", reply_to="r"))
+    (delivery,) = await take(consumer, 1)
+    before = datetime.now(UTC)
+    await bus.dead_letter(delivery, reason="forbidden_reply_to", error="no!", agent="storage")
+    (letter,) = await harness.dead_letters(1)
+    assert letter.body == b"\xffbody"
+    assert (letter.correlation_id, letter.reply_to) == ("c", "r")
+    assert letter.message_id == delivery.message_id
+    assert letter.headers["x-holdfast-reason"] == "forbidden_reply_to"
+    assert letter.headers["x-holdfast-error"] == "no!"
+    assert letter.headers["x-holdfast-agent"] == "storage"
+    assert letter.headers["x-holdfast-routing-key"] == "storage.bad"
+    at = letter.headers["x-holdfast-at"]
+    assert at.endswith("Z")
+    assert timedelta(seconds=-1) < datetime.fromisoformat(at) - before < timedelta(seconds=15)
+
+
+async def test_it_does_not_settle_the_delivery(harness: Harness, bus: Bus) -> None:
+    async with harness.bus() as other:
+        consumer = await other.consume("storage")
+        await bus.publish(Publication("storage.x", b"x"))
+        (delivery,) = await take(consumer, 1)
+        await other.dead_letter(delivery, reason="r", error="e", agent="storage")
+    (again,) = await take(await bus.consume("storage"), 1)
+    assert again.body == b"x"
+
+
+async def test_headers_of_the_sender_are_kept_but_for_the_forgeable(
+    harness: Harness, bus: Bus
+) -> None:
+    headers = {
+        "traceparent": "00-ab-cd-01",
+        "x-tenant": "acme",
+        "x-death": "[]",
+        "X-Death": "[]",
+        "x-first-death-reason": "rejected",
+        "x-last-death-queue": "q",
+        "x-holdfast-reason": "forged",
+        "X-Holdfast-Other": "forged",
+        "x-delivery-count": "7",
+        "CC": "holdfast.agent.other",
+        "BCC": "holdfast.agent.other",
+    }
+    await bus.dead_letter(_delivery(headers=headers), reason="r", error="e", agent="storage")
+    (letter,) = await harness.dead_letters(1)
+    ours = {"reason", "error", "agent", "at", "routing-key"}
+    assert set(letter.headers) == {"traceparent", "x-tenant"} | {f"x-holdfast-{n}" for n in ours}
+    assert letter.headers["x-holdfast-reason"] == "r"
+    assert letter.headers["traceparent"] == "00-ab-cd-01"
+
+
+async def test_long_and_strange_texts_are_cut_to_what_amqp_carries(
+    harness: Harness, bus: Bus
+) -> None:
+    delivery = _delivery(
+        routing_key="k" * 300,
+        reply_to="r" * 256,
+        correlation_id="\ud800",
+        message_id="ü" * 128,
+        headers={f"h{number}": "x" * 10_000 for number in range(100)},
+    )
+    await bus.dead_letter(delivery, reason="r" * 999, error="é" * 5000, agent="\udfff")
+    (letter,) = await harness.dead_letters(1)
+    assert letter.body == b"x"
+    assert letter.headers["x-holdfast-error"] == "é" * 1000
+    assert letter.headers["x-holdfast-agent"] == "?"
+    assert sum(map(len, letter.headers.values())) < 32 * 1024
+
+
+async def test_dead_letters_of_the_same_message_are_all_kept(harness: Harness, bus: Bus) -> None:
+    delivery = _delivery(message_id="same")
+    await asyncio.gather(
+        *(bus.dead_letter(delivery, reason=str(n), error="", agent="storage") for n in range(20))
+    )
+    letters = await harness.dead_letters(20)
+    assert {letter.headers["x-holdfast-reason"] for letter in letters} == {
+        str(number) for number in range(20)
+    }
+
+
+def _delivery(
+    *,
+    routing_key: str = "storage.x",
+    reply_to: str | None = None,
+    correlation_id: str | None = None,
+    message_id: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Delivery:
+    return Delivery(
+        b"x",
+        routing_key,
+        tag=None,
+        reply_to=reply_to,
+        correlation_id=correlation_id,
+        message_id=message_id,
+        headers=headers or {},
+    )
