@@ -15,6 +15,7 @@ from .backend import DEFAULT_RETENTION_SECONDS, StoreBackend, system_clock
 from .contract import Capabilities
 from .errors import StorageError
 from .executor import Clock
+from .opening import BackendOptions
 from .store import (
     Changes,
     Head,
@@ -208,3 +209,14 @@ class InMemoryBackend(StoreBackend):
         retention_seconds: float = DEFAULT_RETENTION_SECONDS,
     ) -> None:
         super().__init__(MemoryStore(), clock=clock, retention_seconds=retention_seconds)
+
+
+def open_memory(url: str, options: BackendOptions) -> InMemoryBackend:
+    """The factory of `memory://` URLs.
+
+    Raises:
+        ValueError: there is more in the URL than its scheme.
+    """
+    if url != "memory://":
+        raise ValueError("the in-memory backend's URL is memory:// and nothing more")
+    return InMemoryBackend(clock=options.clock, retention_seconds=options.retention_seconds)
