@@ -1,10 +1,11 @@
 """The connections to a Redis, and the only place that knows how loosely redis-py is typed."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
+import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
@@ -15,8 +16,27 @@ from .address import Address
 from .failures import translated
 from .scripts import Script
 
+_SCRIPT_COMMANDS = frozenset({"EVAL", "EVALSHA"})
+
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 Argument: TypeAlias = bytes | int
+
+
+class _FastPacking(AbstractConnection):
+    """Packs script calls, with their thousands of arguments, in C instead of in Python."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        if args[0] in _SCRIPT_COMMANDS:
+            return [hiredis.pack_command(args)]
+        return super().pack_command(*args)
+
+
+class _Connection(_FastPacking, Connection):
+    pass
+
+
+class _EncryptedConnection(_FastPacking, SSLConnection):
+    pass
 
 
 class RedisClient:
@@ -35,7 +55,7 @@ class RedisClient:
         pool = BlockingConnectionPool(
             max_connections=connections,
             timeout=timeout,
-            connection_class=SSLConnection if address.encrypted else Connection,
+            connection_class=_EncryptedConnection if address.encrypted else _Connection,
             host=address.host,
             port=address.port,
             db=address.database,
