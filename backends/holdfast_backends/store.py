@@ -108,7 +108,8 @@ class Span:
         low: only index values from here on (inclusive), with a slot.
         high: only index values below this (exclusive), with a slot.
         after: continue strictly behind this place, in the direction of the scan:
-            (index value, key); the index value is b"" without a slot.
+            (index value, key); the index value is b"" without a slot. The key may also be
+            b"", before all keys, or b"\\xff", behind all keys.
         descending: the exact reverse order.
     """
 

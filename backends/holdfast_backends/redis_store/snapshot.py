@@ -15,7 +15,6 @@ from .layout import (
     ALL,
     Layout,
     index_bound,
-    index_member,
     pack_identity,
     unpack_head,
     unpack_reply,
@@ -169,10 +168,20 @@ def _bounds(span: Span) -> tuple[bytes, bytes]:
         high = b"(" + index_bound(span.high)
     if span.after is None:
         return low, high
-    after = span.after[1] if span.slot is None else index_member(*span.after)
+    after = _behind(span.after, span)
     if span.descending:
         return low, b"(" + after if high == b"+" else min(high, b"(" + after)
     return b"(" + after if low == b"-" or after >= low[1:] else low, high
+
+
+def _behind(place: tuple[bytes, bytes], span: Span) -> bytes:
+    """The exclusive bound at a place. A member goes on behind its key, so an ascending bound
+    passes it by the highest byte; a place before all keys has no member of its own."""
+    value, key = place
+    if span.slot is None:
+        return key
+    bound = index_bound(value) + key
+    return bound if span.descending or not key else bound + b"\xff"
 
 
 def _rows(
