@@ -13,12 +13,18 @@ _SQLITE_SCHEMES: Final = ("sqlite", "sqlite+aiosqlite")
 _POSTGRES_OPTIONS: Final = frozenset({"host", "port", "ssl", "sslmode", "target_session_attrs"})
 _CACHED_STATEMENTS: Final = 128
 
-# The store looks up keys and walks indexes, and nothing else. A plan made while a table was
-# small must not outlive that, hence no sequential scans; compiling plans never pays.
+# The store looks up keys and walks indexes in their order, and nothing else: the planner is to
+# choose that always, also where a plan was made while the table was small, or for no values in
+# particular. So one plan serves all, and none is made anew at each call.
 _SESSION: Final = {
     "application_name": "holdfast",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    "enable_sort": "off",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 
 
@@ -96,7 +102,7 @@ def postgres_engine(
         max_overflow=0,
         pool_timeout=statement_timeout,
         pool_use_lifo=True,  # few warm connections rather than many cold ones
-        pool_reset_on_return=None,  # `postgres_pool.py` returns only clean ones
+        pool_reset_on_return=None,  # `postgres_session.py` returns only clean ones
         connect_args={
             "timeout": connect_timeout,
             "command_timeout": statement_timeout + connect_timeout,
@@ -116,7 +122,7 @@ def sqlite_engine(url: URL, *, pool_size: int, busy_timeout: float) -> AsyncEngi
         max_overflow=0,
         pool_timeout=busy_timeout,
         pool_use_lifo=True,
-        pool_reset_on_return=None,  # `sqlite_pool.py` returns only clean ones
+        pool_reset_on_return=None,  # `sqlite_session.py` returns only clean ones
         poolclass=AsyncAdaptedQueuePool,  # not the pool that shares one in-memory connection
         connect_args=_sqlite_arguments(busy_timeout),
     )

@@ -23,6 +23,7 @@ from .sqlite_session import sqlite_session
 from .sqlite_unit import SqliteSnapshot, SqliteUnit
 from .statements import Statements
 from .translation import BUSY, outside_commit
+from .turns import turn
 
 # Begun without IMMEDIATE, a transaction that reads first may find that it must not write.
 _BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
@@ -67,7 +68,10 @@ class SqliteStore:
     async def read(self, *, single: bool = False) -> AsyncIterator[SqliteSnapshot]:
         """As `store.Store.read`; with `single` the caller reads only once, which costs less."""
         begin = None if single else _BEGIN_READING
-        async with self._turn(self._reading), sqlite_session(self._engine, begin) as session:
+        async with (
+            turn(self._reading, self._busy_timeout),
+            sqlite_session(self._engine, begin) as session,
+        ):
             yield SqliteSnapshot(session, self._statements)
 
     @asynccontextmanager
@@ -80,22 +84,10 @@ class SqliteStore:
         """As `store.Store.write`; a unit always keeps everybody else from writing."""
         # The coroutines of this process queue here; SQLite makes those of others poll.
         async with (
-            self._turn(self._writing),
+            turn(self._writing, self._busy_timeout),
             sqlite_session(self._engine, _BEGIN_WRITING) as session,
         ):
             yield SqliteUnit(session, self._statements)
-
-    @asynccontextmanager
-    async def _turn(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._busy_timeout):
-                await turns.acquire()
-        except TimeoutError as error:
-            raise UnavailableError(BUSY) from error
-        try:
-            yield
-        finally:
-            turns.release()
 
     async def indexed_collections(self) -> Mapping[str, Head]:
         """As `store.Store.indexed_collections`."""
@@ -105,7 +97,7 @@ class SqliteStore:
     async def forget_replies(self, before: int, limit: int) -> int:
         """As `store.Store.forget_replies`."""
         async with (
-            self._turn(self._writing),
+            turn(self._writing, self._busy_timeout),
             sqlite_session(self._engine, _BEGIN_WRITING) as session,
         ):
             await session.fetch(texts.FORGET_REPLIES, (before, limit))

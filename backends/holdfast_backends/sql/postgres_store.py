@@ -1,0 +1,136 @@
+"""The store on PostgreSQL: many processes on many machines, one lock for each collection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final, Self
+
+from holdfast_backends.contract import Capabilities
+from holdfast_backends.errors import UnsafeStoreError
+from holdfast_backends.store import Head
+
+from . import postgres_texts as texts
+from .engines import postgres_engine, postgres_url
+from .postgres_errors import POSTGRES_ERRORS, translate_postgres
+from .postgres_session import PostgresPool
+from .postgres_unit import PostgresSnapshot, PostgresUnit
+from .revision import check_revision, current_revision
+from .statements import Statements
+from .translation import outside_commit
+from .turns import turn
+
+_MAX_LOCKS: Final = 64
+"""A unit of more collections than this locks everything: the server's lock table is small."""
+
+_READERS_RESERVE: Final = 2
+"""Connections that writers leave to readers, so that a queue for a lock never starves them."""
+
+
+class PostgresStore:
+    """A store in a PostgreSQL database that `holdfast migrate` has prepared.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`.
+        pool_size: connections, at most; at least 3.
+        connect_timeout: seconds to connect, at most.
+        statement_timeout: seconds that the server works on a statement, at most; also how long
+            to wait for a connection.
+        lock_timeout: seconds to wait for other writers of the same collections, at most.
+        allow_unsafe: accept a server that may lose commits in a crash (`fsync`,
+            `full_page_writes` or `synchronous_commit` off); `capabilities` then says so.
+
+    Raises:
+        InvalidValueError: no such URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        connect_timeout: float = 5.0,
+        statement_timeout: float = 30.0,
+        lock_timeout: float = 10.0,
+        allow_unsafe: bool = False,
+    ) -> None:
+        self._engine = postgres_engine(
+            postgres_url(url),
+            pool_size=max(pool_size, _READERS_RESERVE + 1),
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+            lock_timeout=lock_timeout,
+        )
+        self._pool = PostgresPool(self._engine)
+        self._statements = Statements(self._engine.dialect)
+        self._timeout = statement_timeout
+        self._writing = asyncio.Semaphore(max(pool_size - _READERS_RESERVE, 1))
+        self._allow_unsafe = allow_unsafe
+        self._crash_safe = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """As `store.Store.capabilities`."""
+        return Capabilities(durable=True, crash_safe=self._crash_safe, shared=True, indexes=True)
+
+    @asynccontextmanager
+    async def read(self, *, single: bool = False) -> AsyncIterator[PostgresSnapshot]:
+        """As `store.Store.read`; with `single` the caller reads only once, which costs less."""
+        async with self._pool.session(None if single else texts.BEGIN_READING) as session:
+            yield PostgresSnapshot(session, self._statements)
+
+    @asynccontextmanager
+    async def write(
+        self, collections: Sequence[str], *, everything: bool = False
+    ) -> AsyncIterator[PostgresUnit]:
+        """As `store.Store.write`: units of the same collections take turns, on all machines."""
+        everything = everything or len(collections) > _MAX_LOCKS
+        async with (
+            turn(self._writing, self._timeout),
+            self._pool.session(texts.BEGIN_WRITING) as session,
+        ):
+            yield PostgresUnit(session, self._statements, collections, everything=everything)
+
+    async def indexed_collections(self) -> Mapping[str, Head]:
+        """As `store.Store.indexed_collections`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.indexed()
+
+    async def forget_replies(self, before: int, limit: int) -> int:
+        """As `store.Store.forget_replies`."""
+        async with self._pool.session(None) as session:
+            return int((await session.fetch(texts.FORGET_REPLIES, (before, limit)))[0][0])
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._check_schema()
+            await self._check_durability()
+        except BaseException:
+            await self._engine.dispose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._engine.dispose()
+
+    async def _check_schema(self) -> None:
+        try:
+            revision = await current_revision(self._engine)
+        except POSTGRES_ERRORS as error:
+            raise outside_commit(translate_postgres(error)) from error
+        check_revision(revision)
+
+    async def _check_durability(self) -> None:
+        async with self._pool.session(None) as session:
+            settings = (await session.fetch(texts.SETTINGS, ()))[0]
+        self._crash_safe = "off" not in tuple(settings)
+        if not self._crash_safe and not self._allow_unsafe:
+            raise UnsafeStoreError(
+                "the store may lose what it acknowledged: its fsync, full_page_writes or"
+                " synchronous_commit is off"
+            )

@@ -1,0 +1,159 @@
+"""Snapshots and units of PostgreSQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from holdfast_backends.store import (
+    Changes,
+    Head,
+    IdentityKey,
+    IndexSlot,
+    Loaded,
+    Row,
+    RowChange,
+    RowKey,
+    StoredReply,
+    Wanted,
+)
+
+from . import postgres_texts as texts
+from .postgres_session import PostgresSession
+from .rows import head_of, index_columns, slots_text, slots_used
+from .snapshot import Columns, SqlSnapshot
+from .statements import Statement, Statements
+
+_HEAD, _RECORD = 0, 1  # kinds of rows that `holdfast_load` answers; the third is a reply
+_NOTHING = Wanted((), (), ())
+
+
+class PostgresSnapshot(SqlSnapshot):
+    """A read transaction: it sees the state at its first read."""
+
+    def __init__(self, session: PostgresSession, statements: Statements) -> None:
+        super().__init__(session, statements)
+        self._connection = session
+
+    async def load(self, wanted: Wanted) -> Loaded:
+        """As `store.Snapshot.load`."""
+        return _loaded(await self._connection.fetch(texts.LOAD, _wanted_arrays(wanted)))
+
+
+class PostgresUnit(PostgresSnapshot):
+    """A write transaction that holds the locks of its collections from its first statement on."""
+
+    def __init__(
+        self,
+        session: PostgresSession,
+        statements: Statements,
+        collections: Sequence[str],
+        *,
+        everything: bool,
+    ) -> None:
+        super().__init__(session, statements)
+        self._locks = (everything, [] if everything else list(collections))
+        self._is_open = False
+
+    async def load(self, wanted: Wanted) -> Loaded:
+        """As `store.Snapshot.load`; the first one takes the locks in the same round trip."""
+        return await super().load(wanted) if self._is_open else await self._open(wanted)
+
+    async def _open(self, wanted: Wanted) -> Loaded:
+        arguments = (*self._locks, *_wanted_arrays(wanted))
+        rows = await self._connection.fetch(texts.OPEN, arguments)
+        self._is_open = True
+        return _loaded(rows)
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Columns]:
+        if not self._is_open:
+            await self._open(_NOTHING)
+        return await super()._fetch(statement, values)
+
+    async def commit(self, changes: Changes) -> None:
+        """As `store.Unit.commit`."""
+        if not self._is_open:
+            await self._open(_NOTHING)
+        used = slots_used(changes.slots)
+        new = [item for item in changes.rows.items() if item[1].previous is None]
+        changed = [item for item in changes.rows.items() if item[1].previous is not None]
+        text = texts.commit(
+            new=bool(new),
+            changed=bool(changed),
+            replies=bool(changes.replies),
+            heads=bool(changes.heads),
+            used=used,
+        )
+        arguments = [
+            *_record_arrays(new, changes.slots, used),
+            *_record_arrays(changed, changes.slots, used),
+            *_reply_arrays(changes.replies),
+            *_head_arrays(changes.heads),
+        ]
+        if arguments:
+            await self._connection.change(text, arguments)
+        await self._connection.commit()
+
+
+def _wanted_arrays(wanted: Wanted) -> tuple[list[object], ...]:
+    rows, identities = wanted.rows, wanted.identities
+    return (
+        list(wanted.collections),
+        [collection for collection, _key in rows],
+        [key for _collection, key in rows],
+        [sender for sender, _message_id in identities],
+        [message_id for _sender, message_id in identities],
+    )
+
+
+def _loaded(found: Iterable[Columns]) -> Loaded:
+    heads: dict[str, Head] = {}
+    rows: dict[RowKey, Row] = {}
+    replies: dict[IdentityKey, StoredReply] = {}
+    for kind, name, detail, key, body, number, created_at, updated_at, expires_at in found:
+        if kind == _RECORD:
+            rows[name, key] = Row(key, number, body, created_at, updated_at, expires_at)
+        elif kind == _HEAD:
+            heads[name] = head_of(number, detail)
+        else:
+            replies[name, detail] = StoredReply(key, body, number)
+    return Loaded(heads, rows, replies)
+
+
+def _record_arrays(
+    items: Sequence[tuple[RowKey, RowChange]],
+    slots: Mapping[str, tuple[IndexSlot, ...]],
+    used: int,
+) -> list[Sequence[object]]:
+    if not items:
+        return []
+    rows = [change.row for _place, change in items]
+    return [
+        [collection for (collection, _key), _change in items],
+        [row.key for row in rows],
+        [row.version for row in rows],
+        [row.document for row in rows],
+        [row.created_at for row in rows],
+        [row.updated_at for row in rows],
+        [row.expires_at for row in rows],
+        *index_columns(items, slots, used),
+    ]
+
+
+def _reply_arrays(replies: Mapping[IdentityKey, StoredReply]) -> list[Sequence[object]]:
+    if not replies:
+        return []
+    return [
+        [sender for sender, _message_id in replies],
+        [message_id for _sender, message_id in replies],
+        [reply.digest for reply in replies.values()],
+        [reply.outcome for reply in replies.values()],
+        [reply.at for reply in replies.values()],
+    ]
+
+
+def _head_arrays(heads: Mapping[str, Head]) -> list[Sequence[object]]:
+    if not heads:
+        return []
+    return [
+        list(heads),
+        [head.next_id - 1 for head in heads.values()],
+        [slots_text(head.slots) for head in heads.values()],
+    ]
