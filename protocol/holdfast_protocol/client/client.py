@@ -1,0 +1,172 @@
+"""The client of a Holdfast system: asks agents, and gets their answers."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Final, Self, Unpack
+
+from holdfast_protocol.bus.contract import Bus
+from holdfast_protocol.bus.opening import open_bus
+from holdfast_protocol.client.composing import CallOptions, Composer
+from holdfast_protocol.client.exchange import Bounds, Exchange
+from holdfast_protocol.client.pending import Counters
+from holdfast_protocol.errors import BusClosedError, InternalError
+from holdfast_protocol.limits import MAX_MESSAGE_BYTES
+from holdfast_protocol.messages import AgentResponse
+
+MAX_BATCH: Final = 64
+MAX_PENDING: Final = 10_000
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+_ANONYMOUS: Final = "anonymous"
+
+
+class AgentClient:
+    """Sends messages to agents and waits for their answers. An async context manager.
+
+        async with AgentClient("amqp://localhost", sender="planner") as client:
+            response = await client.request("storage", "storage_get", {"task_id": 7})
+
+    It belongs to the event loop it was entered on, and serves any number of tasks there.
+    Messages to the same agent that are requested in the same moment travel as one.
+
+    Args:
+        url: `memory://`, `memory://name` or `amqp(s)://…`; the client opens and closes the bus.
+        sender: who sends, 1 to 128 characters; part of the identity of every write.
+        bus: an open bus to use instead of a URL; it stays open when the client is left.
+        namespace: the prefix of every broker object; with `bus`, the bus decides.
+        timeout: seconds that a request may take, all its attempts together.
+        retry: whether to send again, always under the same message id: when no answer came
+            for a while, after a reconnect, and when the answer was `unavailable`,
+            `overloaded` or `rate_limited`.
+        max_batch: how many messages one AMQP message holds at most, 1 to 1,000. Smaller ones
+            let client, broker, agent and backend work at the same time.
+        max_pending, max_pending_bytes: how much is under way at most; more waits.
+        max_message_bytes: the size of one encoded message that is refused before sending.
+
+    Raises:
+        ValueError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        sender: str | None = None,
+        *,
+        bus: Bus | None = None,
+        namespace: str = "holdfast",
+        timeout: float = 30.0,
+        retry: bool = True,
+        max_batch: int = MAX_BATCH,
+        max_pending: int = MAX_PENDING,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        # Made here already, so that a wrong URL is told where it was written.
+        self._bus = _bus_for(url, bus, namespace)
+        self._owns_bus = bus is None
+        self._composer = Composer(sender, timeout, max_message_bytes)
+        self._bounds = Bounds(max_pending, max_pending_bytes, max_batch)
+        self._retry = retry
+        self._entered = False
+        self._exchange: Exchange | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def sender(self) -> str | None:
+        """Who sends."""
+        return self._composer.sender
+
+    @property
+    def counters(self) -> Counters:
+        """What this client has done since it was entered. Raises BusClosedError before."""
+        return self._opened.counters
+
+    async def request(
+        self,
+        recipient: str,
+        action: str,
+        payload: Mapping[str, object] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AgentResponse:
+        """Ask an agent. An answered error is returned too: see `AgentResponse.raise_for_error`.
+
+        For `options` see `CallOptions`. What is given is encoded before this first waits, so
+        it may be changed afterwards. A cancelled request may still be executed.
+
+        Raises:
+            ValidationError: an argument is wrong, or the payload is no JSON.
+            TooLargeError: the encoded message is over `max_message_bytes`.
+            NoRouteError: nobody is bound to the recipient; nothing was delivered.
+            RequestTimeoutError: no answer in time. The outcome is unknown unless
+                `details.attempts` is 0; sending `details.message_id` again is safe.
+            UnavailableError: the broker did not confirm, and the client does not retry.
+            BusClosedError: the client is not open, or was left while this waited.
+        """
+        exchange = self._opened
+        item = self._composer.compose(recipient, action, payload, options, wants_reply=True)
+        response = await exchange.carry(item)
+        if response is None:
+            raise InternalError("The request ended without an answer")
+        return response
+
+    async def send(
+        self,
+        recipient: str,
+        action: str,
+        payload: Mapping[str, object] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> str:
+        """Tell an agent something, without an answer. Returns the message id.
+
+        Returns when the broker has taken responsibility for the message. Options and errors
+        are those of `request`; the timeout is that of the broker's confirm.
+        """
+        exchange = self._opened
+        item = self._composer.compose(recipient, action, payload, options, wants_reply=False)
+        await exchange.carry(item)
+        return item.message.id
+
+    async def __aenter__(self) -> Self:
+        """Open the bus and the reply address.
+
+        Raises:
+            UnavailableError: the broker cannot be reached.
+            RuntimeError: the client was entered before.
+        """
+        if self._entered:
+            raise RuntimeError("A client is entered once; make another one")
+        self._entered = True
+        async with AsyncExitStack() as stack:
+            if self._owns_bus:
+                await stack.enter_async_context(self._bus)
+            exchange = Exchange(self._bus, self._bounds, retry=self._retry)
+            await exchange.open(self.sender or _ANONYMOUS)
+            stack.push_async_callback(exchange.close)
+            self._stack = stack.pop_all()
+        self._exchange = exchange
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Requests that still wait fail with BusClosedError."""
+        await self._stack.aclose()
+
+    @property
+    def _opened(self) -> Exchange:
+        if self._exchange is None:
+            raise BusClosedError(
+                "The client is not open: use `async with AgentClient(…) as client`"
+            )
+        return self._exchange
+
+
+def _bus_for(url: str | None, bus: Bus | None, namespace: str) -> Bus:
+    if url is not None and bus is None:
+        return open_bus(url, namespace=namespace)
+    if bus is not None and url is None:
+        return bus
+    raise ValueError("Give either a URL or an open bus")
