@@ -71,7 +71,7 @@ class _Survey:
 
     collections: dict[str, None] = field(default_factory=dict)
     rows: dict[tuple[str, bytes], None] = field(default_factory=dict)
-    identities: dict[tuple[str, str], None] = field(default_factory=dict)
+    identities: list[Identity | None] = field(default_factory=list)
     writes: bool = False
     everything: bool = False
 
@@ -99,24 +99,21 @@ class _Survey:
                 for inner in operation.operations:
                     self.add(inner)
 
-    def identify(self, operation: Operation) -> None:
-        identity = identity_of(operation)
-        if identity is not None:
-            self.identities[(identity.sender, identity.message_id)] = None
-
     def _needs_row(self, collection: str, operation: Get | Update | Delete) -> None:
         self.collections[collection] = None
         self.rows[(collection, record_key(operation.id))] = None
 
     def wanted(self) -> Wanted:
-        return Wanted(sorted(self.collections), list(self.rows), list(self.identities))
+        known = (identity for identity in self.identities if identity is not None)
+        messages = dict.fromkeys((identity.sender, identity.message_id) for identity in known)
+        return Wanted(sorted(self.collections), list(self.rows), list(messages))
 
 
 def _survey(operations: Sequence[Operation]) -> _Survey:
     survey = _Survey()
     for operation in operations:
         survey.add(operation)
-        survey.identify(operation)
+        survey.identities.append(identity_of(operation))
     return survey
 
 
@@ -170,7 +167,7 @@ class Executor:
             loaded = await _load(snapshot, wanted)
             builds = self._store.capabilities.indexes
             workspace = Workspace(loaded, self._clock(), builds_indexes=builds)
-            outcomes = [await _executed(operation, snapshot, workspace) for operation in operations]
+            outcomes = await _executed(operations, survey.identities, snapshot, workspace)
             if unit is not None and workspace.is_changed:
                 await unit.commit(workspace.changes())
             return outcomes
@@ -182,22 +179,42 @@ async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:
     return Loaded({}, {}, {})
 
 
-async def _executed(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
-    """Execute once: answer a known message again, remember the answer to a new one."""
-    identity = identity_of(operation)
-    if identity is None:
-        return await _run(operation, snapshot, workspace)
+async def _executed(
+    operations: Sequence[Operation],
+    identities: Sequence[Identity | None],
+    snapshot: Snapshot,
+    workspace: Workspace,
+) -> list[Outcome]:
+    """Execute each once: answer a known message again, remember the answer to a new one."""
+    outcomes: list[Outcome] = []
+    for operation, identity in zip(operations, identities, strict=True):
+        outcome = None if identity is None else _replayed(operation, identity, workspace)
+        if outcome is None:
+            if isinstance(operation, _POINT_OPERATIONS):
+                outcome = _run_point(operation, workspace)
+            else:
+                outcome = await _run(operation, snapshot, workspace)
+            if identity is not None:
+                workspace.remember(identity, outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _replayed(operation: Operation, identity: Identity, workspace: Workspace) -> Outcome | None:
+    """What was answered to this message before; None when it is new."""
     stored = workspace.stored(identity)
-    if stored is not None:
-        if stored.digest != identity.digest:
-            return Failed(ConflictError("this message id was used for another message before"))
-        return decode_outcome(stored.outcome, operation)
-    outcome = await _run(operation, snapshot, workspace)
-    workspace.remember(identity, outcome)
-    return outcome
+    if stored is None:
+        return None
+    if stored.digest != identity.digest:
+        return Failed(ConflictError("this message id was used for another message before"))
+    return decode_outcome(stored.outcome, operation)
 
 
-async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
+_POINT_OPERATIONS = (Save, Get, Update, Delete)
+
+
+def _run_point(operation: Save | Get | Update | Delete, workspace: Workspace) -> Outcome:
+    """Execute on one record, which is loaded already."""
     try:
         match operation:
             case Save():
@@ -208,6 +225,15 @@ async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -
                 return workspace.update(operation)
             case Delete():
                 return workspace.delete(operation)
+    except StorageError as error:
+        return Failed(error)
+
+
+async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
+    try:
+        match operation:
+            case Save() | Get() | Update() | Delete():
+                return _run_point(operation, workspace)
             case Find():
                 return await finder.find(operation, snapshot, workspace)
             case Count():

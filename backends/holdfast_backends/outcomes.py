@@ -5,15 +5,14 @@ Instants are integers: microseconds since 1970-01-01T00:00:00Z.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .encoding import record_id
 from .errors import StorageError
 from .values import JsonObject, RecordId, decode_document
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as the store keeps it. `document` is compact JSON with its `id`.
 
     `version` starts at 1 and rises by one with each write.
@@ -37,8 +36,7 @@ class Record:
         return decode_document(self.document)
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """Of `Save`: the record as it is now, and whether it is a new one."""
 
     record: Record
@@ -46,8 +44,7 @@ class Saved:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Of `Get`, and of `Update` and `Delete` (the record after the change, or as it was)."""
 
     record: Record

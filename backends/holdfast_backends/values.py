@@ -9,9 +9,7 @@ from typing import TypeAlias, TypeGuard, Union
 
 import orjson
 
-JsonValue: TypeAlias = Union[
-    bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]", None
-]
+JsonValue: TypeAlias = Union[bool, int, float, str, "list[JsonValue]", "dict[str, JsonValue]", None]
 JsonObject: TypeAlias = dict[str, JsonValue]
 RecordId: TypeAlias = int | str
 

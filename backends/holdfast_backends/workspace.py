@@ -139,7 +139,7 @@ class Workspace:
         row = self._saved_row(key, document, present, operation.ttl_seconds)
         self._put_row(collection, present, row)
         self._move_counter(collection, record_id)
-        return Saved(_record(row, document), created=not self.is_live(present))
+        return Saved(_record(row, document), not self.is_live(present))
 
     def get(self, operation: Get) -> Found:
         """Read.
