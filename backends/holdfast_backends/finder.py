@@ -270,7 +270,7 @@ class _PageBuilder:
     def __init__(self, operation: Find) -> None:
         self._operation = operation
         self._records: list[Record] = []
-        self._bytes = 2
+        self._bytes = 1  # the brackets, less the comma that the first record has not
         self._last = b""
         self._more = False
 

@@ -27,6 +27,7 @@ from .values import DEFAULT_COLLECTION, JsonObject, JsonValue, RecordId, encode_
 MAX_LIMIT = 10_000
 MAX_OPERATIONS = 1_000
 MAX_INDEX_PATHS = 16
+_DIRECTIONS = ("asc", "desc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ class Update:
             raise InvalidValueError("an update needs changes, increment or append")
         if self.changes is not None:
             self._check_changes(self.changes)
+        for name, amounts in (("increment", self.increment), ("append", self.append)):
+            if amounts is not None and not isinstance(amounts, dict):
+                raise InvalidValueError(f"{name} is an object of paths", (name,))
         for path, amount in (self.increment or {}).items():
             self._check_target(path, "increment")
             if not is_number(amount):
@@ -271,9 +275,13 @@ def parse_sort(pairs: Sequence[Sequence[object]] | None) -> tuple[SortKey, ...]:
     Raises:
         InvalidValueError: naming the bad place below `sort`.
     """
+    if pairs is None:
+        return ()
+    if not isinstance(pairs, (list, tuple)):
+        raise InvalidValueError('sort is a list of ["path", "asc"|"desc"]', ("sort",))
     keys: list[SortKey] = []
-    for position, pair in enumerate(pairs or ()):
-        if isinstance(pair, str) or len(pair) != 2 or pair[1] not in ("asc", "desc"):
+    for position, pair in enumerate(pairs):
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[1] not in _DIRECTIONS:
             raise InvalidValueError('a sort key is ["path", "asc"|"desc"]', ("sort", position))
         keys.append(SortKey(parse_path(pair[0], ("sort", position, 0)), pair[1] == "desc"))
     return tuple(keys)
@@ -287,4 +295,6 @@ def parse_fields(paths: Sequence[object] | None) -> tuple[Path, ...] | None:
     """
     if paths is None:
         return None
+    if not isinstance(paths, (list, tuple)):
+        raise InvalidValueError("fields is a list of paths", ("fields",))
     return tuple(parse_path(path, ("fields", position)) for position, path in enumerate(paths))
