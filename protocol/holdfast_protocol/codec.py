@@ -28,7 +28,7 @@ from .messages import AgentMessage, AgentResponse
 from .refusals import Refusal, identifier, refuse
 from .replies import Reply
 from .times import format_time, utc_now
-from .validation import describe, problem, validation_details
+from .validation import MANY_FIELDS, describe, problem, validation_details, without_excess
 from .wire import message_fields, reply_fields
 
 __all__ = [
@@ -143,6 +143,8 @@ class _Decoder:
             raw["id"] = default_id
         if self.user_id is not None and _replaceable(raw.get("sender")):
             raw["sender"] = self.user_id
+        if len(raw) > MANY_FIELDS:
+            raw = without_excess(raw, AgentMessage)
         try:
             return _to_message(raw)
         except pydantic.ValidationError as error:

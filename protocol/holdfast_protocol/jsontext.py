@@ -52,6 +52,7 @@ class Problem:
     message: str
 
 
+_PLAIN: Final = frozenset({int, float, bool, type(None)})
 _TWICE: Final = Poison("is given twice in the same object")
 _INTEGER_RANGE: Final = Poison("is outside the signed 64-bit range")
 _FLOAT_RANGE: Final = Poison("is outside the range of a double")
@@ -125,6 +126,8 @@ def find_problem(value: Parsed, levels: int) -> Problem | None:
             del path[-1:]
             continue
         key, item = entry
+        if type(key) is int and type(item) in _PLAIN:
+            continue
         fault = _text_fault(key) or _fault(item, len(open_containers), levels)
         if fault is not None:
             return Problem((*path, key), fault)

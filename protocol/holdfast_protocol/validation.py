@@ -5,7 +5,8 @@ Source: the wire contract, sections 3 and 4.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 import pydantic
 from pydantic import JsonValue
@@ -14,7 +15,12 @@ from pydantic_core import ErrorDetails
 from .errors import HoldfastError, TooLargeError, ValidationError
 from .fields import NULL_BRANCH, VALUE_BRANCH
 
+Value = TypeVar("Value")
+
 MAX_ERRORS: Final = 20
+# More fields than any envelope or payload has, with room for 20 unknown ones.
+MANY_FIELDS: Final = 64
+_MAX_PLACE: Final = 200
 _MAX_NAME: Final = 256
 _BRANCHES: Final = frozenset({NULL_BRANCH, VALUE_BRANCH})
 
@@ -36,6 +42,17 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "model_attributes_type": "must be an object",
     "none_required": "must be null",
 }
+
+
+def without_excess(raw: dict[str, Value], model: type[pydantic.BaseModel]) -> dict[str, Value]:
+    """The same object when it has few fields; else its known fields and 20 unknown ones.
+
+    An object of a million unknown fields is refused all the same, without the million errors.
+    """
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    unknown = (name for name in raw if name not in known)
+    kept = known.union(islice(unknown, MAX_ERRORS))
+    return {name: value for name, value in raw.items() if name in kept}
 
 
 def validation_details(
@@ -75,6 +92,8 @@ def describe(what: str, details: Mapping[str, JsonValue]) -> str:
         return f"Invalid {what}"
     loc, msg = errors[0].get("loc"), errors[0].get("msg")
     place = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""
+    if len(place) > _MAX_PLACE:
+        place = place[:_MAX_PLACE] + "…"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"Invalid {what}: {place} {msg}{more}" if place else f"Invalid {what}: {msg}{more}"
 

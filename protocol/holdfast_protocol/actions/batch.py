@@ -8,19 +8,23 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from holdfast_protocol.fields import Flag, JsonObject, NullMeans, Text
+from holdfast_protocol.fields import Flag, JsonObject, NullMeans, Text, placed_error
+from holdfast_protocol.validation import MANY_FIELDS
 
 from .payload import CollectionPayload, Payload
 
 MAX_OPERATIONS: Final = 1_000
 
 
-def _count(operations: object) -> object:
+def _bounded(operations: object) -> object:
     if isinstance(operations, list):
         if not operations:
             raise PydanticCustomError("explained", "must hold at least one operation")
         if len(operations) > MAX_OPERATIONS:
             raise PydanticCustomError("too_large", "must hold at most 1000 operations")
+        for index, operation in enumerate(operations):
+            if isinstance(operation, dict) and len(operation) > MANY_FIELDS:
+                raise placed_error("has unknown fields", index)
     return operations
 
 
@@ -39,7 +43,7 @@ class StorageBatch(CollectionPayload):
 
     operations: Annotated[
         list[BatchOperation],
-        BeforeValidator(_count),
+        BeforeValidator(_bounded),
         Field(json_schema_extra={"minItems": 1, "maxItems": MAX_OPERATIONS}),
     ]
     atomic: Annotated[Flag, NullMeans(lambda: True)] = True

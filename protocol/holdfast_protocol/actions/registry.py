@@ -11,7 +11,8 @@ from typing import Final
 import pydantic
 from pydantic import JsonValue, TypeAdapter
 
-from holdfast_protocol.validation import refusal_of
+from holdfast_protocol.fields import JsonObject
+from holdfast_protocol.validation import MANY_FIELDS, refusal_of, without_excess
 
 from .batch import StorageBatch
 from .common import AgentDescribe, AgentPing, AgentStats, Description, Pong, Statistics
@@ -92,13 +93,15 @@ STORAGE_ACTIONS: Final = _table(
 ACTIONS: Final[Mapping[str, ActionSpec]] = MappingProxyType({**COMMON_ACTIONS, **STORAGE_ACTIONS})
 
 
-def parse_payload(spec: ActionSpec, payload: Mapping[str, JsonValue]) -> Payload:
+def parse_payload(spec: ActionSpec, payload: JsonObject) -> Payload:
     """The typed payload of an action. Locations in errors are relative to the payload.
 
     Raises:
         ValidationError: a field is unknown, missing or wrong.
         TooLargeError: more operations than a batch may have.
     """
+    if len(payload) > MANY_FIELDS:
+        payload = without_excess(payload, spec.payload)
     try:
         parsed: Payload = spec.payload.__pydantic_validator__.validate_python(payload)
     except pydantic.ValidationError as error:

@@ -3,20 +3,30 @@
 Source: the wire contract, sections 6 and 10.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from math import isfinite
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator, Field, JsonValue, Strict
 from pydantic_core import PydanticCustomError
 
-from holdfast_protocol.fields import RECORD_ID_RULE, Direction, Path, WireNumber, placed_error
-from holdfast_protocol.limits import MAX_INTEGER
+from holdfast_protocol.fields import (
+    NUMBER_RULE,
+    PATH_RULE,
+    RECORD_ID_RULE,
+    Checked,
+    Direction,
+    FirstFault,
+    Path,
+    placed_error,
+)
+from holdfast_protocol.limits import MAX_INTEGER, MIN_INTEGER
 
-MAX_ID_LENGTH = 255
-MAX_INDEX_PATHS = 16
+MAX_ID_LENGTH: Final = 255
+MAX_INDEX_PATHS: Final = 16
 
-Number = Annotated[int | float, WireNumber()]
-SortKey: TypeAlias = Annotated[tuple[Path, Direction], Strict(False)]
+_PATH: Final = re.compile(r"[^.$\0][^.\0]*(?:\.[^.$\0][^.\0]*)*")
 
 
 def is_record_id(value: JsonValue) -> bool:
@@ -41,11 +51,32 @@ def check_changes_id(changes: Mapping[str, JsonValue], record_id: int | str) -> 
         raise placed_error("cannot be changed", "changes", "id")
 
 
-def check_no_id_path(paths: Mapping[str, object] | None, name: str) -> None:
+def _paths(paths: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """No action may change an id, nor anything below it."""
-    for path in paths or ():
+    for path in paths:
+        if not isinstance(path, str) or _PATH.fullmatch(path) is None:
+            raise placed_error(PATH_RULE, str(path))
         if path == "id" or path.startswith("id."):
-            raise placed_error("cannot be changed", name, path)
+            raise placed_error("cannot be changed", path)
+    return paths
+
+
+def _increments(increments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    for path, number in _paths(increments).items():
+        if type(number) is int:
+            good = MIN_INTEGER <= number <= MAX_INTEGER
+        else:
+            good = type(number) is float and isfinite(number)
+        if not good:
+            raise placed_error(NUMBER_RULE, path)
+    return increments
+
+
+def _appends(appends: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    for path, values in _paths(appends).items():
+        if not isinstance(values, list):
+            raise placed_error("must be an array", path)
+    return appends
 
 
 def _at_most_sixteen(paths: list[str]) -> list[str]:
@@ -54,8 +85,17 @@ def _at_most_sixteen(paths: list[str]) -> list[str]:
     return paths
 
 
+Increments: TypeAlias = Annotated[
+    dict[Path, int | float], Checked(dict, _increments, "must be an object of numbers")
+]
+Appends: TypeAlias = Annotated[
+    dict[Path, list[JsonValue]], Checked(dict, _appends, "must be an object of arrays")
+]
+SortKey: TypeAlias = Annotated[tuple[Path, Direction], Strict(False)]
+Sort: TypeAlias = Annotated[list[SortKey], FirstFault()]
+Paths: TypeAlias = Annotated[list[Path], FirstFault()]
 IndexPaths: TypeAlias = Annotated[
-    list[Path],
+    Paths,
     AfterValidator(_at_most_sixteen),
     Field(json_schema_extra={"maxItems": MAX_INDEX_PATHS}),
 ]

@@ -11,11 +11,9 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from holdfast_protocol.fields import (
     Explained,
     Flag,
-    JsonArray,
     JsonObject,
     NullMeans,
     PageLimit,
-    Path,
     RecordId,
     Text,
     Ttl,
@@ -26,12 +24,13 @@ from holdfast_protocol.limits import MAX_INTEGER
 
 from .payload import CollectionPayload
 from .rules import (
+    Appends,
+    Increments,
     IndexPaths,
-    Number,
-    SortKey,
+    Paths,
+    Sort,
     check_changes_id,
     check_document_id,
-    check_no_id_path,
 )
 
 FlagOff = Annotated[Flag, NullMeans(bool)]
@@ -130,8 +129,8 @@ class StorageUpdate(_ChangeOne):
     )
 
     changes: JsonObject | None = None
-    increment: dict[Path, Number] | None = None
-    append: dict[Path, JsonArray] | None = None
+    increment: Increments | None = None
+    append: Appends | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -139,8 +138,6 @@ class StorageUpdate(_ChangeOne):
             raise placed_error("needs at least one of changes, increment and append")
         if self.changes is not None:
             check_changes_id(self.changes, self.record_id)
-        check_no_id_path(self.increment, "increment")
-        check_no_id_path(self.append, "append")
         return self
 
 
@@ -160,8 +157,8 @@ class StorageQuery(StorageList):
     """Read the records that match, sorted, whole or in part."""
 
     filters: Filters = Field(default_factory=dict)
-    sort: list[SortKey] | None = None
-    fields_: list[Path] | None = Field(default=None, alias="fields")
+    sort: Sort | None = None
+    fields_: Paths | None = Field(default=None, alias="fields")
 
 
 class StorageCount(CollectionPayload):
