@@ -73,6 +73,7 @@ class _Survey:
     rows: dict[tuple[str, bytes], None] = field(default_factory=dict)
     identities: list[Identity | None] = field(default_factory=list)
     writes: bool = False
+    scans: bool = False
     everything: bool = False
 
     def add(self, operation: Operation) -> None:
@@ -89,12 +90,13 @@ class _Survey:
             case Get():
                 self._needs_row(operation.collection, operation)
             case Find() | Count():
+                self.scans = True
                 self.collections[operation.collection] = None
             case Index():
                 self.writes |= operation.paths is not None
                 self.collections[operation.collection] = None
             case Collections():
-                self.everything = True
+                self.scans = self.everything = True
             case Transaction():
                 for inner in operation.operations:
                     self.add(inner)
@@ -163,7 +165,9 @@ class Executor:
                 unit = await stack.enter_async_context(opening)
                 snapshot: Snapshot = unit
             else:
-                snapshot = await stack.enter_async_context(self._store.read())
+                snapshot = await stack.enter_async_context(
+                    self._store.read(single=not survey.scans)
+                )
             loaded = await _load(snapshot, wanted)
             builds = self._store.capabilities.indexes
             workspace = Workspace(loaded, self._clock(), builds_indexes=builds)

@@ -73,8 +73,9 @@ class MemoryStore:
         return Capabilities(durable=False, crash_safe=False, shared=False, indexes=False)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Snapshot]:
+    async def read(self, *, single: bool = False) -> AsyncIterator[Snapshot]:
         """A snapshot: nobody writes while it is open."""
+        del single
         async with self._lock:
             yield _MemoryUnit(self)
 

@@ -208,8 +208,8 @@ class Store(Protocol):
         """What this store guarantees, as it is configured; known once open."""
         ...
 
-    def read(self) -> AbstractAsyncContextManager[Snapshot]:
-        """A snapshot for reading."""
+    def read(self, *, single: bool = False) -> AbstractAsyncContextManager[Snapshot]:
+        """A snapshot for reading; with `single` the caller reads only once, which may cost less."""
         ...
 
     def write(

@@ -75,9 +75,10 @@ class RedisStore:
         return self._findings
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Snapshot]:
+    async def read(self, *, single: bool = False) -> AsyncIterator[Snapshot]:
         """See store.Store. Others may write meanwhile; a read that they disturb three times
-        makes them wait."""
+        makes them wait. A single read costs no less here."""
+        del single
         client, crowded = self._client, self._conflicts.count() >= _LEASE_AFTER_READS
         await self._conflicts.pause()
         with self._conflicts.watched(_LEASE_AFTER_READS):
