@@ -33,8 +33,19 @@ _WAITING_HELPS = frozenset(
 )
 _REFUSED = frozenset({"NOAUTH", "NOPERM", "WRONGPASS", "DENIED"})
 _FULL = frozenset({"OOM"})
+# What a command inside a script may not do is told in words only.
+_REFUSED_WORDS = ("ACL failure", "can't run this command", "can't access at least one of the keys")
 # Redis 6.2 wraps the error of a script's command: "ERR Error running script …: -OOM command …".
 _CODE = re.compile(r"(?:^|[\s:@]-)([A-Z]{3,})(?= )")
+
+FAMILIES = (
+    exceptions.RedisError,
+    exceptions.RedisClusterException,
+    exceptions.ChildDeadlockedError,
+    exceptions.IncorrectPolicyType,
+    OSError,
+)
+"""Everything that can come out of redis-py; its exceptions have no one root."""
 
 _NOT_NOW = (
     exceptions.BusyLoadingError,
@@ -72,7 +83,7 @@ def _by_code(error: Exception) -> StorageError:
         return _full()
     if codes & _WAITING_HELPS:
         return UnavailableError("the store does not serve now")
-    if codes & _REFUSED:
+    if codes & _REFUSED or any(words in str(error) for words in _REFUSED_WORDS):
         return StorageError("the store refuses this account, or what it may do is not enough")
     return StorageError("the store failed")
 
@@ -92,9 +103,5 @@ def translated() -> Iterator[None]:
     """Raise the driver's errors as ours, chained."""
     try:
         yield
-    except (
-        exceptions.RedisError,
-        exceptions.RedisClusterException,
-        OSError,
-    ) as error:
+    except FAMILIES as error:
         raise translate(error) from error

@@ -147,6 +147,7 @@ class RedisStore:
             await self._check_layout(client)
             stack.pop_all()
         self._opened = client
+        self._turns = Turns(_PATIENCE)  # anew: its locks belong to this event loop
         return self
 
     async def __aexit__(
