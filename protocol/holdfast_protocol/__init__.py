@@ -1,5 +1,6 @@
 """What travels between agents: envelopes, typed actions, codec, errors."""
 
+from .client import AgentClient
 from .errors import (
     BusClosedError,
     ConflictError,
@@ -22,6 +23,7 @@ from .errors import (
 from .messages import AgentMessage, AgentResponse
 
 __all__ = [
+    "AgentClient",
     "AgentMessage",
     "AgentResponse",
     "BusClosedError",
