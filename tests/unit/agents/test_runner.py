@@ -1,0 +1,288 @@
+"""The runner: what a delivery leads to, and in which order."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import JsonValue
+
+from holdfast_agents import StorageAgent
+from holdfast_agents.base.runner import Runner, RunnerLimits
+from holdfast_backends import InMemoryBackend, UnavailableError
+from holdfast_backends.operations import Operation
+from holdfast_backends.outcomes import Outcome
+from holdfast_protocol.bus.contract import Publication, ReplyDelivery
+from holdfast_protocol.bus.memory import MemoryBus
+from holdfast_protocol.bus.memory_broker import MemoryBroker
+
+Json = dict[str, JsonValue]
+
+
+class ScriptedBackend(InMemoryBackend):
+    """Keeps what it was asked in batches, and can be away or held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.outages = 0
+        self.defect: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.entered = asyncio.Event()
+
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        self.entered.set()
+        await self.gate.wait()
+        if self.defect is not None:
+            defect, self.defect = self.defect, None
+            raise defect
+        if self.outages:
+            self.outages -= 1
+            raise UnavailableError("the store cannot be reached")
+        self.batches.append(len(operations))
+        return await super().execute(operations)
+
+
+class Caller:
+    """A client that speaks bytes: publishes bodies and collects replies."""
+
+    def __init__(self, bus: MemoryBus, address: str, replies: "asyncio.Queue[ReplyDelivery]"):
+        self.bus = bus
+        self.address = address
+        self._replies = replies
+
+    async def publish(
+        self, body: JsonValue | bytes, *, reply_to: str | None = "", correlation_id: str = "c"
+    ) -> None:
+        encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+        address = self.address if reply_to == "" else reply_to
+        await self.bus.publish(Publication("storage.any", encoded, correlation_id, address))
+
+    async def reply(self) -> JsonValue:
+        value: JsonValue = json.loads((await asyncio.wait_for(self._replies.get(), 5)).body)
+        return value
+
+    async def ask(self, body: JsonValue | bytes) -> Json:
+        await self.publish(body)
+        answer = await self.reply()
+        assert isinstance(answer, dict)
+        return answer
+
+
+@asynccontextmanager
+async def running(
+    backend: InMemoryBackend, limits: RunnerLimits | None = None
+) -> AsyncIterator[tuple[Caller, MemoryBroker, Runner]]:
+    broker = MemoryBroker()
+    replies: asyncio.Queue[ReplyDelivery] = asyncio.Queue()
+    async with MemoryBus(broker=broker) as bus:
+        runner = Runner(StorageAgent(backend), bus, limits=limits)
+        await runner.start()
+        serving = asyncio.create_task(runner.run())
+        address = await bus.open_reply_address("test", replies.put_nowait)
+        try:
+            yield Caller(bus, address.address, replies), broker, runner
+        finally:
+            await runner.stop()
+            await asyncio.wait_for(serving, 5)
+
+
+def save(title: str, **envelope: JsonValue) -> Json:
+    return {"action": "storage_save", "payload": {"task": {"title": title}}, **envelope}
+
+
+async def test_a_message_is_answered_as_an_object() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        answer = await caller.ask(save("x", id="m1", correlation_id="talk"))
+    assert answer["status"] == "success"
+    assert answer["in_reply_to"] == "m1"
+    assert answer["correlation_id"] == "talk"
+    assert answer["result"] == {"id": 1, "title": "x"}
+
+
+async def test_an_array_is_answered_as_an_array() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        await caller.publish([save("x", id="m1"), save("y", id="m2")])
+        answers = await caller.reply()
+    assert isinstance(answers, list)
+    assert {answer["in_reply_to"] for answer in answers} == {"m1", "m2"}  # type: ignore[index,call-overload]
+
+
+async def test_what_arrives_while_a_batch_runs_is_the_next_batch() -> None:
+    backend = ScriptedBackend()
+    backend.gate.clear()
+    async with running(backend) as (caller, _broker, _runner):
+        await caller.publish(save("first"))
+        await asyncio.wait_for(backend.entered.wait(), 5)
+        for number in range(10):
+            await caller.publish(save(str(number)))
+        backend.gate.set()
+        for _ in range(11):
+            await caller.reply()
+    assert backend.batches == [1, 10]
+
+
+async def test_a_batch_is_bounded() -> None:
+    backend = ScriptedBackend()
+    backend.gate.clear()
+    limits = RunnerLimits(batch_messages=4)
+    async with running(backend, limits) as (caller, _broker, _runner):
+        await caller.publish(save("first"))
+        await asyncio.wait_for(backend.entered.wait(), 5)
+        for number in range(10):
+            await caller.publish(save(str(number)))
+        backend.gate.set()
+        for _ in range(11):
+            await caller.reply()
+    assert backend.batches == [1, 4, 4, 2]
+
+
+async def test_the_same_message_again_is_answered_again_and_takes_no_effect() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        first = await caller.ask(save("x", id="m1", sender="me"))
+        again = await caller.ask(save("x", id="m1", sender="me"))
+        count = await caller.ask({"action": "storage_count"})
+    assert again["result"] == first["result"]
+    assert again["meta"] == {**first["meta"], "replayed": True}  # type: ignore[dict-item]
+    assert count["result"] == 1
+
+
+async def test_another_payload_under_the_same_id_is_a_conflict() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        await caller.ask(save("x", id="m1"))
+        again = await caller.ask(save("y", id="m1"))
+    assert again["error_type"] == "conflict"
+
+
+async def test_a_stored_failure_is_replayed() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        update: Json = {
+            "action": "storage_update",
+            "id": "u",
+            "payload": {"task_id": 1, "changes": {"a": 1}},
+        }
+        first = await caller.ask(update)
+        await caller.ask(save("x"))
+        again = await caller.ask(update)
+    assert first["error_type"] == again["error_type"] == "not_found"
+    assert again["meta"] == {"replayed": True}
+
+
+async def test_a_store_that_is_away_for_a_moment_is_waited_for() -> None:
+    backend = ScriptedBackend()
+    backend.outages = 2
+    async with running(backend) as (caller, _broker, _runner):
+        answer = await caller.ask(save("x"))
+    assert answer["status"] == "success"
+
+
+async def test_a_store_that_stays_away_is_answered_as_unavailable() -> None:
+    backend = ScriptedBackend()
+    backend.outages = 1_000_000
+    async with running(backend, RunnerLimits(retry_seconds=0.05)) as (caller, _broker, _runner):
+        answer = await caller.ask(save("x"))
+        backend.outages = 0
+        after = await caller.ask(save("x"))
+    assert answer["error_type"] == "unavailable"
+    assert after["status"] == "success"
+
+
+async def test_a_defect_is_answered_with_a_reference_and_nothing_of_the_inside() -> None:
+    backend = ScriptedBackend()
+    async with running(backend) as (caller, _broker, _runner):
+        backend.defect = RuntimeError("secret /path SELECT 1")
+        answer = await caller.ask(save("x"))
+        after = await caller.ask(save("x"))
+    assert answer["error_type"] == "internal_error"
+    assert "reference" in answer["details"]  # type: ignore[operator]
+    assert "secret" not in json.dumps(answer)
+    assert after["status"] == "success"
+
+
+async def test_replies_go_to_reply_queues_only() -> None:
+    async with running(InMemoryBackend()) as (caller, broker, _runner):
+        await caller.publish(save("x"), reply_to="holdfast.agent.storage")
+        count = await caller.ask({"action": "storage_count"})
+    assert [letter.headers["x-holdfast-reason"] for letter in broker.dead_letters] == [
+        "forbidden_reply_to"
+    ]
+    assert count["result"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{broken", "validation_error"),
+        ({"action": "storage_nothing"}, "unknown_action"),
+        ({"action": "storage_get", "payload": {}}, "validation_error"),
+        ({"action": "storage_count", "deadline": "2020-01-01T00:00:00Z"}, "expired"),
+        ({"action": "storage_count", "recipient": "caching"}, "validation_error"),
+    ],
+)
+async def test_what_is_refused_and_cannot_be_answered_is_a_dead_letter(
+    body: JsonValue | bytes, reason: str
+) -> None:
+    async with running(InMemoryBackend()) as (caller, broker, _runner):
+        await caller.publish(body, reply_to=None)
+        await caller.ask({"action": "agent_ping"})
+    assert [letter.headers["x-holdfast-reason"] for letter in broker.dead_letters] == [reason]
+
+
+async def test_of_an_array_only_the_refused_message_is_a_dead_letter() -> None:
+    async with running(InMemoryBackend()) as (caller, broker, _runner):
+        await caller.publish([save("x"), {"action": "nothing"}], reply_to=None)
+        count = await caller.ask({"action": "storage_count"})
+    assert count["result"] == 1
+    assert [json.loads(letter.body) for letter in broker.dead_letters] == [{"action": "nothing"}]
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_dead_letter_once_it_was_executed() -> None:
+    async with running(InMemoryBackend()) as (caller, broker, _runner):
+        await caller.publish({"action": "storage_delete", "payload": {"task_id": 1}}, reply_to=None)
+        await caller.ask({"action": "agent_ping"})
+    assert not broker.dead_letters
+
+
+async def test_stopping_finishes_what_was_taken() -> None:
+    backend = ScriptedBackend()
+    backend.gate.clear()
+    async with running(backend) as (caller, _broker, runner):
+        await caller.publish(save("x"))
+        await asyncio.wait_for(backend.entered.wait(), 5)
+        await runner.stop()
+        backend.gate.set()
+        answer = await caller.reply()
+    assert isinstance(answer, dict)
+    assert answer["status"] == "success"
+
+
+async def test_a_message_whose_reply_was_not_confirmed_comes_again_and_is_replayed() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        failing = _FailOnce(caller.bus)
+        _runner._bus = failing  # type: ignore[assignment]
+        answer = await caller.ask(save("x", id="m1"))
+        count = await caller.ask({"action": "storage_count"})
+    assert failing.failed
+    assert answer["meta"]["replayed"] is True  # type: ignore[index,call-overload]
+    assert count["result"] == 1
+
+
+class _FailOnce:
+    """A bus whose first reply is not confirmed."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+        self.failed = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._bus, name)
+
+    async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
+        if not self.failed:
+            self.failed = True
+            from holdfast_protocol.errors import UnavailableError as NotConfirmed
+
+            raise NotConfirmed("not confirmed")
+        return await self._bus.reply(address, body, correlation_id)
