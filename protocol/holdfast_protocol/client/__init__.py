@@ -1,5 +1,20 @@
 """The client: requests, answers, and typed helpers for the agents' actions."""
 
+from holdfast_protocol.client.batches import Batch
 from holdfast_protocol.client.client import AgentClient
+from holdfast_protocol.client.composing import CallOptions, ReadOptions
+from holdfast_protocol.client.queries import Query
+from holdfast_protocol.client.records import Outcome, Page, Record
+from holdfast_protocol.client.storage import StorageClient
 
-__all__ = ["AgentClient"]
+__all__ = [
+    "AgentClient",
+    "Batch",
+    "CallOptions",
+    "Outcome",
+    "Page",
+    "Query",
+    "ReadOptions",
+    "Record",
+    "StorageClient",
+]

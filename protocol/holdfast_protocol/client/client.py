@@ -5,11 +5,14 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self, Unpack
 
+from holdfast_protocol.actions import Description, Pong, Statistics
 from holdfast_protocol.bus.contract import Bus
 from holdfast_protocol.bus.opening import open_bus
+from holdfast_protocol.client.answers import M, parsed
 from holdfast_protocol.client.composing import CallOptions, Composer
 from holdfast_protocol.client.exchange import Bounds, Exchange
 from holdfast_protocol.client.pending import Counters
+from holdfast_protocol.client.storage import StorageClient
 from holdfast_protocol.errors import BusClosedError, InternalError
 from holdfast_protocol.limits import MAX_MESSAGE_BYTES
 from holdfast_protocol.messages import AgentResponse
@@ -67,6 +70,7 @@ class AgentClient:
         self._composer = Composer(sender, timeout, max_message_bytes)
         self._bounds = Bounds(max_pending, max_pending_bytes, max_batch)
         self._retry = retry
+        self._storage = StorageClient(self)
         self._entered = False
         self._exchange: Exchange | None = None
         self._stack = AsyncExitStack()
@@ -75,6 +79,11 @@ class AgentClient:
     def sender(self) -> str | None:
         """Who sends."""
         return self._composer.sender
+
+    @property
+    def storage(self) -> StorageClient:
+        """The storage agent's actions as typed methods."""
+        return self._storage
 
     @property
     def counters(self) -> Counters:
@@ -125,6 +134,23 @@ class AgentClient:
         item = self._composer.compose(recipient, action, payload, options, wants_reply=False)
         await exchange.carry(item)
         return item.message.id
+
+    async def ping(self, agent: str, **options: Unpack[CallOptions]) -> Pong:
+        """Whether an agent is there. Raises what `request` raises, and an answered error."""
+        return await self._asked(Pong, agent, "agent_ping", options)
+
+    async def describe(self, agent: str, **options: Unpack[CallOptions]) -> Description:
+        """An agent's actions with their JSON Schemas. Raises as `ping`."""
+        return await self._asked(Description, agent, "agent_describe", options)
+
+    async def stats(self, agent: str, **options: Unpack[CallOptions]) -> Statistics:
+        """An agent's counters since its process began. Raises as `ping`."""
+        return await self._asked(Statistics, agent, "agent_stats", options)
+
+    async def _asked(self, model: type[M], agent: str, action: str, options: CallOptions) -> M:
+        response = await self.request(agent, action, **options)
+        response.raise_for_error()
+        return parsed(model, response.result)
 
     async def __aenter__(self) -> Self:
         """Open the bus and the reply address.
