@@ -1,0 +1,29 @@
+"""Holdfast as its users use it: a migrated database, a client that saves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from holdfast_backends.sql.migrate import migrate
+from holdfast_protocol.client import AgentClient
+
+from .documents import task
+from .load import Request
+
+
+async def migrated(database: str) -> str:
+    """The database's URL, with this version's schema."""
+    await migrate(database)
+    return database
+
+
+@asynccontextmanager
+async def saving_client(amqp_url: str, namespace: str = "holdfast") -> AsyncIterator[Request]:
+    """Saves one task through an `AgentClient`."""
+    async with AgentClient(amqp_url, sender="bench", namespace=namespace) as client:
+
+        async def save(number: int) -> object:
+            response = await client.request("storage", "storage_save", {"task": task(number)})
+            response.raise_for_error()
+            return response
+
+        yield save

@@ -1,0 +1,1 @@
+"""What Holdfast is measured against, each as its users would run it."""

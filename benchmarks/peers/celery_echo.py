@@ -1,0 +1,70 @@
+"""The echo with Celery: a task whose result comes back through the rpc:// result backend.
+
+Quorum queue, persistent messages, confirmed publishes, JSON, acknowledged late (a task that a
+dying worker had taken is done again, as with Holdfast); without gossip, mingle and events. The
+worker is a process of its own with a pool of threads, which was faster here than the default of
+two child processes.
+"""
+
+from collections import deque
+from time import perf_counter
+from typing import Any
+
+from celery import Celery
+
+from benchmarks.addresses import AMQP_URL
+from benchmarks.documents import task
+
+NAME = "bench.celery"
+_TASK = "bench.echo"
+
+WORKER_ARGUMENTS = (
+    "-m", "celery", "-A", "benchmarks.peers.celery_worker", "worker", "--pool", "solo",
+    "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING",
+)  # fmt: skip
+
+__all__ = ["AMQP_URL", "NAME", "WORKER_ARGUMENTS", "application", "rate"]
+
+
+def application(url: str) -> Celery:
+    """The Celery application, for worker and client."""
+    app = Celery("bench", broker=url, backend="rpc://")
+    app.conf.update(
+        task_default_queue=NAME,
+        task_default_queue_type="quorum",
+        task_default_exchange_type="direct",
+        worker_detect_quorum_queues=True,
+        broker_transport_options={"confirm_publish": True},
+        task_acks_late=True,
+        worker_prefetch_multiplier=256,
+        worker_enable_remote_control=False,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        broker_connection_retry_on_startup=True,
+    )
+
+    @app.task(name=_TASK)
+    def echo(body: dict[str, Any]) -> dict[str, Any]:
+        return body
+
+    return app
+
+
+def rate(app: Celery, *, in_flight: int, seconds: float, warm_seconds: float) -> float:
+    """Answers per second; blocks. The oldest of `in_flight` tasks is awaited, then replaced."""
+    echo = app.tasks[_TASK]
+    number, completed = 0, 0
+    waiting: deque[Any] = deque()
+    counting_from = perf_counter() + warm_seconds
+    end = counting_from + seconds
+    while (now := perf_counter()) < end:
+        while len(waiting) < in_flight:
+            number += 1
+            waiting.append(echo.delay(task(number)))
+        waiting.popleft().get(timeout=60)
+        if now >= counting_from:
+            completed += 1
+    for result in waiting:
+        result.get(timeout=60)
+    return completed / seconds
