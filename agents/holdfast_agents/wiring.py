@@ -18,7 +18,7 @@ from holdfast_protocol.ids import uuid7
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 
 from .base.agent import Agent
-from .base.runner import Runner, RunnerLimits
+from .base.runner import Observer, Runner, RunnerLimits
 from .logs import Logger, quiet_logger
 from .storage.agent import StorageAgent
 
@@ -35,6 +35,7 @@ class ServiceOptions:
     limits: RunnerLimits = field(default_factory=RunnerLimits)
     response_limit: int = MAX_RESPONSE_BYTES
     sweep_seconds: float = 60.0
+    observer: Observer | None = None
     log: Logger = field(default_factory=quiet_logger)
 
 
@@ -61,6 +62,11 @@ class Service:
     def ready(self) -> bool:
         """Whether messages can arrive at all agents now."""
         return all(runner.ready for runner in self._runners)
+
+    @property
+    def unsettled(self) -> int:
+        """How many messages were taken whose answers are not settled yet."""
+        return sum(runner.unsettled for runner in self._runners)
 
     async def run(self) -> None:
         """Serve until `stop`; returns when everything taken is answered and settled."""
@@ -119,7 +125,13 @@ async def open_service(
         opened = await stack.enter_async_context(store)
         broker = await stack.enter_async_context(open_bus(bus_url, namespace=chosen.namespace))
         runners = [
-            Runner(AGENTS[name](opened, chosen), broker, limits=chosen.limits, log=chosen.log)
+            Runner(
+                AGENTS[name](opened, chosen),
+                broker,
+                limits=chosen.limits,
+                log=chosen.log,
+                observer=chosen.observer,
+            )
             for name in chosen.agents
         ]
         for runner in runners:

@@ -7,10 +7,10 @@ identity makes that a replay.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 import stamina
@@ -28,6 +28,10 @@ from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
 
 _ENVELOPE_ROOM = 1024 * 1024
+
+Observer: TypeAlias = Callable[[str, Sequence[AgentMessage | Refusal], Sequence[Answer]], None]
+"""Called with the agent's name, the items of a batch and their answers, in the order of their
+execution: after the commit, before anything is replied. What it raises ends the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Runner:
     Args:
         agent: answers the messages.
         bus: open; the caller closes it.
+        observer: is told of every batch that was executed.
     """
 
     def __init__(
@@ -74,9 +79,12 @@ class Runner:
         *,
         limits: RunnerLimits | None = None,
         log: Logger | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._agent = agent
         self._bus = bus
+        self._observer = observer
+        self._unsettled = 0
         self._limits = limits if limits is not None else RunnerLimits()
         self._log = log if log is not None else quiet_logger()
         self._outcomes = OutcomeLog(self._log, agent.name)
@@ -114,6 +122,11 @@ class Runner:
     def ready(self) -> bool:
         """Whether messages can arrive now."""
         return self._consumer is not None and self._consumer.connected
+
+    @property
+    def unsettled(self) -> int:
+        """How many messages were taken whose answers are not settled yet."""
+        return self._unsettled
 
     # -- taking --------------------------------------------------------------------------------
 
@@ -157,9 +170,12 @@ class Runner:
         items = [item for one in accepted for item in one.batch.items]
         if not items:
             return
+        self._unsettled += len(items)
         started = monotonic()
         answers = await self._answered(items)
         self._outcomes.tell(items, answers, monotonic() - started)
+        if self._observer is not None:
+            self._observer(self._agent.name, items, answers)
         await self._settling.acquire()
         self._spawn(self._settle_batch(consumer, accepted, answers))
 
@@ -205,6 +221,7 @@ class Runner:
             if failed:
                 await consumer.requeue(failed)
         finally:
+            self._unsettled -= len(answers)
             self._settling.release()
 
     async def _deliver(self, received: _Received, answers: Sequence[Answer]) -> bool:

@@ -1,0 +1,104 @@
+"""What all commands share: how they fail, where they write, how they run asynchronous work.
+
+Heavy imports stand inside functions here and in the commands: `holdfast --help` loads no driver.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from holdfast_agents.settings import Settings
+
+T = TypeVar("T")
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status says to a script."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    TIMEOUT = 3
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file of settings; default $HOLDFAST_CONFIG, else ./holdfast.toml if it exists.",
+    ),
+]
+BusOption = Annotated[
+    str | None,
+    typer.Option("--bus", metavar="URL", help="Broker, amqp://user:password@host:port/vhost."),
+]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="URL",
+        help="Store: sqlite:///file, postgresql://…, redis://… or memory://.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", metavar="NAME", help="Prefix of all broker objects.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one line of JSON, for a script to read.")
+]
+
+
+def fail(text: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
+    """End the command with one line on stderr."""
+    typer.echo(f"holdfast: {' '.join(text.split())}", err=True)
+    raise typer.Exit(int(code))
+
+
+def load_settings(options: Mapping[str, object], config: Path | None) -> "Settings":
+    """The settings, or the end of the command (exit 2) with one line that names the fault."""
+    from holdfast_agents.settings import SettingsError, load_settings
+
+    try:
+        return load_settings(options, config)
+    except SettingsError as error:
+        fail(str(error), ExitCode.USAGE)
+
+
+def scheme_of(url: str) -> str:
+    """What may be told of a URL in a log: its kind, never a host or a password."""
+    return url.partition("://")[0]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run asynchronous work to its end, on uvloop where it is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Where people read: plain text without a terminal, as wide as its content needs."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, width=100)
+    return made

@@ -1,0 +1,29 @@
+"""What libraries say through `logging`, as lines of our own log."""
+
+import logging
+
+from holdfast_agents.logs import Logger
+
+
+class _Forward(logging.Handler):
+    def __init__(self, log: Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        exception = record.exc_info[1] if record.exc_info else None
+        facts = {} if exception is None else {"exc_info": exception}
+        self._log.log(record.levelno, record.getMessage(), logger=record.name, **facts)
+
+
+def forward_library_logs(log: Logger, level: int) -> None:
+    """Tell what our bus logs from this level on, and what others log from warnings on.
+
+    The AMQP driver stays silent: every loss that it reports as an error is told, and mended,
+    by our bus.
+    """
+    root = logging.getLogger()
+    root.handlers = [_Forward(log)]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("holdfast").setLevel(level)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)

@@ -1,0 +1,37 @@
+"""From settings to what the wiring takes."""
+
+from holdfast_agents.base.runner import RunnerLimits
+from holdfast_agents.logs import Logger
+from holdfast_agents.settings import Settings
+from holdfast_agents.wiring import ServiceOptions
+from holdfast_backends.opening import BackendOptions
+
+_SECONDS_PER_DAY = 24 * 3600
+
+
+def backend_options(settings: Settings) -> BackendOptions:
+    """How the settings want a backend to be opened."""
+    return BackendOptions(
+        namespace=settings.namespace,
+        retention_seconds=settings.retention_days * _SECONDS_PER_DAY,
+        allow_unsafe=settings.allow_unsafe_redis,
+        pool_size=settings.pool_size,
+    )
+
+
+def service_options(settings: Settings, log: Logger) -> ServiceOptions:
+    """How the settings want a service to be run."""
+    return ServiceOptions(
+        namespace=settings.namespace,
+        agents=settings.agents,
+        backend_options=backend_options(settings),
+        limits=RunnerLimits(
+            prefetch=settings.prefetch,
+            batch_messages=settings.batch_messages,
+            retry_seconds=settings.retry_seconds,
+            response_bytes=settings.response_limit,
+        ),
+        response_limit=settings.response_limit,
+        sweep_seconds=settings.sweep_seconds,
+        log=log,
+    )
