@@ -3,10 +3,10 @@
 Rows travel as arrays, one for each column: one statement for any number of rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
 
 from .schema import SLOTS
 
@@ -46,6 +46,8 @@ _REPLY: Final = {
     "outcome": "bytea",
     "at": "bigint",
 }
+_NULLABLE: Final = frozenset({"document", "expires_at", *(f"i{slot}" for slot in range(SLOTS))})
+_T = TypeVar("_T")
 _HEAD: Final = {"name": "text", "last_id": "bigint", "slots": "text"}
 
 
@@ -75,19 +77,41 @@ def commit(*, new: bool, changed: bool, replies: bool, heads: bool, used: int) -
 
 
 def _insert(table: str, columns: dict[str, str], numbers: Iterator[int]) -> str:
+    values, rows = _rows(columns, numbers)
     names = ", ".join(columns)
-    return f"INSERT INTO {table} ({names}) SELECT * FROM {_rows(columns, numbers)}"  # noqa: S608
+    return f"INSERT INTO {table} ({names}) SELECT {', '.join(values.values())} FROM {rows}"  # noqa: S608
 
 
 def _update_records(columns: dict[str, str], used: int, numbers: Iterator[int]) -> str:
-    given = [f"{name} = w.{name}" for name in columns if name not in ("collection", "key")]
+    values, rows = _rows(columns, numbers)
+    place = (values.pop("collection"), values.pop("key"))
+    given = [f"{name} = {value}" for name, value in values.items()]
     cleared = [f"i{slot} = NULL" for slot in range(used, SLOTS)]
     return (
         f"UPDATE holdfast_records AS r SET {', '.join(given + cleared)}"  # noqa: S608
-        f" FROM {_rows(columns, numbers)} WHERE r.collection = w.collection AND r.key = w.key"
+        f" FROM {rows} WHERE r.collection = {place[0]} AND r.key = {place[1]}"
     )
 
 
-def _rows(columns: dict[str, str], numbers: Iterator[int]) -> str:
-    arrays = ", ".join(f"${next(numbers)}::{kind}[]" for kind in columns.values())
-    return f"unnest({arrays}) AS w ({', '.join(columns)})"
+def _rows(columns: dict[str, str], numbers: Iterator[int]) -> tuple[dict[str, str], str]:
+    """Arrays as rows: the value of each column, and what to select it from.
+
+    `unnest` fills up short arrays with NULL; that stands for the first element (`shortened`),
+    or for NULL itself where a column may hold that.
+    """
+    arrays = {name: f"${next(numbers)}::{kind}[]" for name, kind in columns.items()}
+    values = {
+        name: f"w.{name}" if name in _NULLABLE else f"coalesce(w.{name}, ({array})[1])"
+        for name, array in arrays.items()
+    }
+    return values, f"unnest({', '.join(arrays.values())}) AS w ({', '.join(columns)})"
+
+
+def shortened(column: Sequence[_T]) -> Sequence[_T]:
+    """A column without NULLs, as short as it can travel: one element where all are equal."""
+    return column[:1] if column and column.count(column[0]) == len(column) else column
+
+
+def shortened_nullable(column: Sequence[_T]) -> Sequence[_T]:
+    """A column with NULLs: nothing where all are."""
+    return column if any(value is not None for value in column) else ()

@@ -17,6 +17,7 @@ from holdfast_backends.store import (
 
 from . import postgres_texts as texts
 from .postgres_session import PostgresSession
+from .postgres_texts import shortened, shortened_nullable
 from .rows import head_of, index_columns, slots_text, slots_used
 from .snapshot import Columns, SqlSnapshot
 from .statements import Statement, Statements
@@ -92,13 +93,13 @@ class PostgresUnit(PostgresSnapshot):
         await self._connection.commit()
 
 
-def _wanted_arrays(wanted: Wanted) -> tuple[list[object], ...]:
+def _wanted_arrays(wanted: Wanted) -> tuple[Sequence[object], ...]:
     rows, identities = wanted.rows, wanted.identities
     return (
         list(wanted.collections),
-        [collection for collection, _key in rows],
+        shortened([collection for collection, _key in rows]),
         [key for _collection, key in rows],
-        [sender for sender, _message_id in identities],
+        shortened([sender for sender, _message_id in identities]),
         [message_id for _sender, message_id in identities],
     )
 
@@ -126,13 +127,13 @@ def _record_arrays(
         return []
     rows = [change.row for _place, change in items]
     return [
-        [collection for (collection, _key), _change in items],
+        shortened([collection for (collection, _key), _change in items]),
         [row.key for row in rows],
-        [row.version for row in rows],
+        shortened([row.version for row in rows]),
         [row.document for row in rows],
-        [row.created_at for row in rows],
-        [row.updated_at for row in rows],
-        [row.expires_at for row in rows],
+        shortened([row.created_at for row in rows]),
+        shortened([row.updated_at for row in rows]),
+        shortened_nullable([row.expires_at for row in rows]),
         *index_columns(items, slots, used),
     ]
 
@@ -141,11 +142,11 @@ def _reply_arrays(replies: Mapping[IdentityKey, StoredReply]) -> list[Sequence[o
     if not replies:
         return []
     return [
-        [sender for sender, _message_id in replies],
+        shortened([sender for sender, _message_id in replies]),
         [message_id for _sender, message_id in replies],
         [reply.digest for reply in replies.values()],
         [reply.outcome for reply in replies.values()],
-        [reply.at for reply in replies.values()],
+        shortened([reply.at for reply in replies.values()]),
     ]
 
 

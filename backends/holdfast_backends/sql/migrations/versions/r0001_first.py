@@ -9,7 +9,8 @@ branch_labels = None
 depends_on = None
 
 # One statement for three kinds of rows (0 a head, 1 a record, 2 a stored reply), because each
-# statement costs a round trip. `LATERAL … LIMIT 1` keeps the planner at one look-up per key.
+# statement costs a round trip. An array of names that are all equal comes with one element:
+# `unnest` fills it up with NULL.
 LOAD = """
 CREATE FUNCTION holdfast_load(
     names text[], record_collections text[], record_keys bytea[],
@@ -21,22 +22,19 @@ CREATE FUNCTION holdfast_load(
     SELECT 0, c.name, c.slots, NULL::bytea, NULL::bytea,
            c.last_id, NULL::bigint, NULL::bigint, NULL::bigint
       FROM unnest(names) AS w (name)
-      CROSS JOIN LATERAL (
-          SELECT * FROM holdfast_collections AS t WHERE t.name = w.name LIMIT 1) AS c
+      JOIN holdfast_collections AS c ON c.name = w.name
     UNION ALL
     SELECT 1, r.collection, NULL, r.key, r.document,
            r.version, r.created_at, r.updated_at, r.expires_at
       FROM unnest(record_collections, record_keys) AS w (collection, key)
-      CROSS JOIN LATERAL (
-          SELECT * FROM holdfast_records AS t
-           WHERE t.collection = w.collection AND t.key = w.key LIMIT 1) AS r
+      JOIN holdfast_records AS r
+        ON r.collection = coalesce(w.collection, record_collections[1]) AND r.key = w.key
     UNION ALL
     SELECT 2, m.sender, m.message_id, m.digest, m.outcome,
            m.at, NULL, NULL, NULL
       FROM unnest(senders, message_ids) AS w (sender, message_id)
-      CROSS JOIN LATERAL (
-          SELECT * FROM holdfast_messages AS t
-           WHERE t.sender = w.sender AND t.message_id = w.message_id LIMIT 1) AS m
+      JOIN holdfast_messages AS m
+        ON m.sender = coalesce(w.sender, senders[1]) AND m.message_id = w.message_id
 $$
 """
 
@@ -115,7 +113,7 @@ def _create_tables(name: sa.Text) -> None:
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.Column("outcome", sa.LargeBinary, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("sender", "message_id", name="holdfast_messages_pk"),
+        sa.PrimaryKeyConstraint("message_id", "sender", name="holdfast_messages_pk"),
     )
 
 
