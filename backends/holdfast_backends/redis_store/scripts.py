@@ -48,11 +48,13 @@ return replies
 SCAN = _script(
     """
 -- The rows of a range. KEYS: revisions, the sorted set, the rows.
--- ARGV: n, n fields of revisions, command, from, to, limit, whether members are index entries.
+-- ARGV: n, n fields of revisions, command, from, to, offset, limit, whether these are index
+-- entries.
 local n = tonumber(ARGV[1])
 local revisions = redis.call('HMGET', KEYS[1], unpack(ARGV, 2, n + 1))
-local keys = redis.call(ARGV[n + 2], KEYS[2], ARGV[n + 3], ARGV[n + 4], 'LIMIT', '0', ARGV[n + 5])
-if ARGV[n + 6] == '1' then
+local keys = redis.call(
+  ARGV[n + 2], KEYS[2], ARGV[n + 3], ARGV[n + 4], 'LIMIT', ARGV[n + 5], ARGV[n + 6])
+if ARGV[n + 7] == '1' then
   -- index value, key, and the index value's length in two bytes
   for i, member in ipairs(keys) do
     local high, low = string.byte(member, -2, -1)

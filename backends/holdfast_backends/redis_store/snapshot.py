@@ -6,9 +6,19 @@ has moved, the snapshot is over and its user begins again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from holdfast_backends.errors import StorageError
-from holdfast_backends.store import CommitConflictError, Head, Loaded, Row, RowKey, Span, Wanted
+from holdfast_backends.store import (
+    CommitConflictError,
+    Head,
+    IdentityKey,
+    Loaded,
+    Row,
+    RowKey,
+    Span,
+    Wanted,
+)
 
 from .client import Argument, RedisClient, Reply, items, optional_texts, texts
 from .layout import (
@@ -23,6 +33,11 @@ from .layout import (
 from .leases import Lease
 from .reading import Answers, Reading
 from .scripts import READ, SCAN
+
+_PART = 256
+"""How many rows are fetched at once where their sizes are unknown: at most 256 MiB."""
+
+_T = TypeVar("_T")
 
 
 class RedisSnapshot:
@@ -44,25 +59,40 @@ class RedisSnapshot:
         self._heads: dict[str, Head] = {}
 
     async def load(self, wanted: Wanted) -> Loaded:
-        """See store.Snapshot; one round trip."""
+        """See store.Snapshot; a round trip for each 256 rows or identities."""
+        rows, identities = wanted.rows, wanted.identities
+        first = slice(0, _PART)
+        loaded = await self._load(wanted.collections, rows[first], identities[first])
+        all_rows, all_replies = dict(loaded.rows), dict(loaded.replies)
+        for at in range(_PART, max(len(rows), len(identities)), _PART):
+            part = slice(at, at + _PART)
+            more = await self._load((), rows[part], identities[part])
+            all_rows.update(more.rows)
+            all_replies.update(more.replies)
+        return Loaded(loaded.heads, all_rows, all_replies)
+
+    async def _load(
+        self,
+        collections: Sequence[str],
+        places: Sequence[RowKey],
+        identities: Sequence[IdentityKey],
+    ) -> Loaded:
         keys: dict[str, list[bytes]] = {}
-        for collection, key in wanted.rows:
+        for collection, key in places:
             keys.setdefault(collection, []).append(key)
-        reading = self._reading(name.encode() for name in {*wanted.collections, *keys})
-        names = [name.encode() for name in wanted.collections]
-        heads = reading.hmget(self._layout.heads, names)
-        identities = [pack_identity(identity) for identity in wanted.identities]
-        replies = reading.hmget(self._layout.replies, identities)
+        reading = self._reading(name.encode() for name in (*collections, *keys))
+        heads = reading.hmget(self._layout.heads, [name.encode() for name in collections])
+        packed = [pack_identity(identity) for identity in identities]
+        replies = reading.hmget(self._layout.replies, packed)
         rows = {name: reading.hmget(self._layout.rows(name), keys[name]) for name in keys}
         answers = await self._read(reading)
-        found = zip(wanted.collections, answers.fields(heads), strict=True)
-        loaded = {name: unpack_head(packed) for name, packed in found if packed is not None}
-        self._heads.update(loaded)
-        kept = zip(wanted.identities, answers.fields(replies), strict=True)
+        found = _present(zip(collections, answers.fields(heads), strict=True))
+        self._heads.update((name, unpack_head(head)) for name, head in found)
+        kept = _present(zip(identities, answers.fields(replies), strict=True))
         return Loaded(
-            loaded,
+            {name: self._heads[name] for name in collections if name in self._heads},
             _rows(keys, {name: answers.fields(ticket) for name, ticket in rows.items()}),
-            {identity: unpack_reply(packed) for identity, packed in kept if packed is not None},
+            {identity: unpack_reply(reply) for identity, reply in kept},
         )
 
     async def scan(self, span: Span, limit: int) -> Sequence[Row]:
@@ -73,8 +103,8 @@ class RedisSnapshot:
         order = self._layout.live(collection)
         if span.slot is not None:
             order = self._layout.index(collection, span.slot)
-        entries = span.slot is not None
-        return await self._scan(collection, order, query, limit, entries, collection.encode())
+        page = (0, limit, int(span.slot is not None))
+        return await self._scan(collection, order, (*query, *page), collection.encode())
 
     async def count(self, collection: str, now: int) -> int:
         """See store.Snapshot; one round trip."""
@@ -92,7 +122,7 @@ class RedisSnapshot:
         return {name: count for name, count in counts.items() if count}
 
     async def expired(self, now: int, limit: int) -> Sequence[tuple[str, Row]]:
-        """See store.Snapshot; two round trips, and one for each collection that has such rows."""
+        """See store.Snapshot; two round trips, and one for each 256 rows of a collection."""
         names = await self._collections()
         reading = self._reading((ALL,))
         asked = {
@@ -101,9 +131,10 @@ class RedisSnapshot:
         answers = await self._read(reading)
         found: list[tuple[str, Row]] = []
         for name, ticket in asked.items():
-            if answers.number(ticket) and len(found) < limit:
-                order, query = self._layout.expiry(name), (b"ZRANGEBYSCORE", b"-inf", now)
-                rows = await self._scan(name, order, query, limit - len(found), False, ALL)
+            count = min(answers.number(ticket), limit - len(found))
+            for at in range(0, count, _PART):
+                query = (b"ZRANGEBYSCORE", b"-inf", now, at, min(_PART, count - at), 0)
+                rows = await self._scan(name, self._layout.expiry(name), query, ALL)
                 found.extend((name, row) for row in rows)
         return found
 
@@ -133,18 +164,12 @@ class RedisSnapshot:
         return answers
 
     async def _scan(
-        self,
-        collection: str,
-        order: bytes,
-        query: tuple[Argument, ...],
-        limit: int,
-        entries: bool,
-        pin: bytes,
+        self, collection: str, order: bytes, query: tuple[Argument, ...], pin: bytes
     ) -> list[Row]:
         await self._hold()
         fields = self._fields((pin,))
         keys = [self._layout.revisions, order, self._layout.rows(collection)]
-        arguments = [len(fields), *fields, *query, limit, int(entries)]
+        arguments = [len(fields), *fields, *query]
         revisions, found, rows = items(await self._client.call(SCAN, keys, arguments))
         self._verify(fields, optional_texts(revisions))
         return _scanned(found, rows)
@@ -190,20 +215,20 @@ def _rows(
     return {
         (collection, key): unpack_row(key, row)
         for collection, wanted in keys.items()
-        for key, row in zip(wanted, packed[collection], strict=True)
-        if row is not None
+        for key, row in _present(zip(wanted, packed[collection], strict=True))
     }
 
 
+def _present(pairs: Iterable[tuple[_T, bytes | None]]) -> list[tuple[_T, bytes]]:
+    return [(name, packed) for name, packed in pairs if packed is not None]
+
+
 def _scanned(keys: Reply, rows: Reply) -> list[Row]:
-    pairs = zip(texts(keys), optional_texts(rows), strict=True)
-    return [unpack_row(key, _present(row)) for key, row in pairs]
-
-
-def _present(row: bytes | None) -> bytes:
-    if row is None:
+    found = list(zip(texts(keys), optional_texts(rows), strict=True))
+    present = _present(found)
+    if len(present) < len(found):
         raise StorageError("a record that should be there is missing from the store")
-    return row
+    return [unpack_row(key, row) for key, row in present]
 
 
 def _counted(answers: Answers, tickets: tuple[int, int]) -> int:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from holdfast_backends.errors import StorageError
+from holdfast_backends.errors import StorageError, TooLargeError
 from holdfast_backends.store import Changes, CommitConflictError
 
 from .client import Argument
@@ -14,6 +14,8 @@ from .scripts import COMMIT, MAX_ARGUMENTS
 from .snapshot import RedisSnapshot
 from .writes import Writes
 
+_MAX_BYTES = 64 * 1024 * 1024
+
 
 class RedisUnit(RedisSnapshot):
     """See store.Unit."""
@@ -21,12 +23,18 @@ class RedisUnit(RedisSnapshot):
     _committed = False
 
     async def commit(self, changes: Changes) -> None:
-        """See store.Unit; one round trip, one script."""
+        """See store.Unit; one round trip, one script.
+
+        Raises:
+            TooLargeError: more than 64 MiB at once; nothing was committed. The server would
+                not answer in time, so that nobody ever knew whether it was.
+        """
         if self._committed:
             raise StorageError("a unit is committed at most once")
         self._committed = True
         if not (changes.rows or changes.heads or changes.replies):
             return
+        _check_size(changes)
         names = {*changes.heads, *(name for name, _key in changes.rows)}
         changed = [name.encode() for name in sorted(names)]
         leases = [self._layout.lease(name) for name in (*changed, ALL)]
@@ -74,6 +82,13 @@ class RedisUnit(RedisSnapshot):
             chunk = identities[first : first + MAX_ARGUMENTS]
             conditions += (len(chunk), *chunk)
         return conditions
+
+
+def _check_size(changes: Changes) -> None:
+    size = sum(len(change.row.document or b"") for change in changes.rows.values())
+    size += sum(len(reply.outcome) for reply in changes.replies.values())
+    if size > _MAX_BYTES:
+        raise TooLargeError(f"at most {_MAX_BYTES} bytes can be written at once", {"bytes": size})
 
 
 def _succeed(answer: object) -> None:

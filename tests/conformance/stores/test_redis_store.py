@@ -1,16 +1,12 @@
 """What is the Redis store's own: compare and set, what an index keeps, lost connections."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from holdfast_backends.encoding import index_value, integer_key
-from holdfast_backends.errors import StorageError, UnavailableError
+from holdfast_backends.errors import StorageError, TooLargeError
 from holdfast_backends.redis_store import RedisStore
 from holdfast_backends.store import (
     Changes,
@@ -24,11 +20,9 @@ from holdfast_backends.store import (
     Wanted,
 )
 from tests.conformance.stores.redis_tools import (
-    LossyWire,
     contents,
     keep,
     put,
-    redis_server,
     row,
 )
 
@@ -158,10 +152,22 @@ async def test_many_rows_and_identities_in_one_commit(pair: tuple[RedisStore, Re
     assert await store.forget_replies(6, 9_000) == 1
 
 
-async def test_a_thousand_rows_of_64_kib(pair: tuple[RedisStore, RedisStore]) -> None:
-    rows = [row(number, {"text": "x" * 65_536}) for number in range(1, 1_001)]
+async def test_a_thousand_rows_of_32_kib(pair: tuple[RedisStore, RedisStore]) -> None:
+    rows = [row(number, {"text": "x" * 32_768}) for number in range(1, 1_001)]
     await keep(pair[0], *rows)
     assert len(await contents(pair[1])) == 1_000
+
+
+async def test_more_than_one_answer_can_wait_for_is_refused_whole(
+    pair: tuple[RedisStore, RedisStore],
+) -> None:
+    document = b"x" * 1_048_576
+    rows = [Row(integer_key(number), 1, document, 1, 1) for number in range(1, 66)]
+    with pytest.raises(TooLargeError):
+        await keep(pair[0], *rows)
+    assert await contents(pair[0]) == []
+    await keep(pair[0], *rows[:64])
+    assert await contents(pair[1]) == rows[:64]
 
 
 async def test_a_place_of_an_index_forgets_its_earlier_path(
@@ -213,101 +219,14 @@ async def test_expiry_is_told_exactly(pair: tuple[RedisStore, RedisStore]) -> No
             ("tasks", integer_key(2)),
         ]
         assert len(await snapshot.expired(late + 1, 2)) == 2
+        assert len(await snapshot.expired(late + 1, 10)) == 3
     await keep(store, row(2, version=2), row(3, {}, version=2))
     async with store.read() as snapshot:
         assert await snapshot.counts(late + 1) == {"tasks": 2}
 
 
-# -- what breaks -------------------------------------------------------------------------------
-
-
-async def test_a_server_that_forgot_the_scripts_learns_them_again(tmp_path: Path) -> None:
-    async with redis_server(tmp_path) as server, RedisStore(server.url) as store:
-        await keep(store, row(1, {}))
-        async with server.client() as client:
-            await client.script_flush()
-            await keep(store, row(2, {}))
-            await client.script_flush()
-            assert len(await contents(store)) == 2
-
-
-async def test_killed_connections_are_replaced(tmp_path: Path) -> None:
-    async with redis_server(tmp_path) as server, RedisStore(server.url) as store:
-        await keep(store, row(1, {}))
-        async with server.client() as client:
-            for number in range(2, 12):
-                await client.execute_command(  # type: ignore[no-untyped-call]
-                    "CLIENT KILL", "TYPE", "normal", "SKIPME", "yes"
-                )
-                try:
-                    await keep(store, row(number, {}))
-                except UnavailableError:  # the news of the kill had not come yet
-                    await keep(store, row(number, {}))
-        assert len(await contents(store)) == 11
-
-
-async def test_a_lost_answer_is_unknown_and_never_a_conflict(
-    redis_url: str, fresh_redis_namespace: str
-) -> None:
-    parts = urlsplit(redis_url)
-    async with LossyWire().to(parts.hostname or "", parts.port or 6379) as wire:
-        account, _, _ = parts.netloc.rpartition("@")
-        far = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}").geturl()
-        async with RedisStore(far, namespace=fresh_redis_namespace) as store:
-            async with store.write(["tasks"]) as unit:
-                await unit.load(Wanted(["tasks"], [], []))
-                wire.is_lossy = True
-                changes = Changes()
-                changes.rows["tasks", integer_key(1)] = RowChange(None, row(1, {}))
-                with pytest.raises(UnavailableError):
-                    await unit.commit(changes)
-            assert wire.swallowed == 1  # it was sent once, and not again behind our back
-            wire.is_lossy = False
-            assert await contents(store) == [row(1, {})]
-
-
-async def test_cancelled_callers_leave_nothing_behind(
-    pair: tuple[RedisStore, RedisStore],
-) -> None:
-    store, other = pair
-    chance = random.Random(7)
-
-    async def work(number: int) -> None:
-        async with store.write(["tasks"]) as unit:
-            await put(unit, [row(number, {"text": "x" * 1_000}), row(number + 1_000, {})])
-
-    for round_ in range(20):
-        tasks = [asyncio.create_task(work(1 + round_ * 10 + at)) for at in range(10)]
-        for task in tasks:
-            await asyncio.sleep(chance.uniform(0, 0.002))
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            # A cancelled commit may land later, in the next one's way: that is a conflict.
-            assert result is None or isinstance(
-                result, (asyncio.CancelledError, CommitConflictError)
-            )
-    await keep(other, row(5_000, {}))
-    keys = {int.from_bytes(one.key[1:]) for one in await contents(store)}
-    assert 5_000 in keys
-    assert all((key + 1_000 in keys) == (key in keys) for key in range(1, 201))
-    pool = store._client.driver.connection_pool
-    assert not pool._get_in_use_connections()
-
-
-async def test_a_closed_store_says_so(redis_url: str, fresh_redis_namespace: str) -> None:
-    store = RedisStore(redis_url, namespace=fresh_redis_namespace)
-    with pytest.raises(StorageError, match="not open"):
-        await store.indexed_collections()
-    async with store:
-        assert await store.indexed_collections() == {}
-    with pytest.raises(StorageError, match="not open"):
-        async with store.read():
-            pass
-
-
-async def test_namespaces_do_not_meet(redis_url: str, fresh_redis_namespace: str) -> None:
-    one = RedisStore(redis_url, namespace=fresh_redis_namespace)
-    other = RedisStore(f"{redis_url}?namespace={fresh_redis_namespace}.other")
-    async with one, other:
-        await keep(one, Row(integer_key(1), 1, b"{}", 1, 1))
-        assert await contents(other) == []
+async def test_many_expired_rows_come_each_once(pair: tuple[RedisStore, RedisStore]) -> None:
+    await keep(pair[0], *(row(number, {}, expires_at=number % 7) for number in range(1, 1_001)))
+    async with pair[1].read() as snapshot:
+        assert len({one.key for _, one in await snapshot.expired(6, 5_000)}) == 1_000
+        assert len({one.key for _, one in await snapshot.expired(6, 600)}) == 600
