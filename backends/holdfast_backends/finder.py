@@ -42,7 +42,7 @@ async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> i
     if operation.filter.is_empty:
         stored = await snapshot.count(operation.collection, workspace.now)
         return stored + _difference(workspace, operation.collection)
-    slots = workspace.head(operation.collection).slots
+    slots = workspace.usable_slots(operation.collection)
     plan = plan_scan(operation.collection, operation.filter, (), slots, limited=False)
     total = 0
     async for row in _live_rows(plan, snapshot, workspace, _FIRST_CHUNK_ROWS):
@@ -70,7 +70,7 @@ def _difference(workspace: Workspace, collection: str) -> int:
 
 async def find(operation: Find, snapshot: Snapshot, workspace: Workspace) -> Page:
     """The page of a query."""
-    slots = workspace.head(operation.collection).slots
+    slots = workspace.usable_slots(operation.collection)
     plan = plan_scan(
         operation.collection,
         operation.filter,

@@ -6,7 +6,7 @@ from; then they take effect once, and a duplicate is answered with the first out
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -22,7 +22,15 @@ from .cursors import read_cursor
 from .errors import InvalidValueError, TooLargeError
 from .filters import EVERYTHING, Filter
 from .paths import Path, parse_path
-from .values import DEFAULT_COLLECTION, JsonObject, JsonValue, RecordId, encode_json, is_number
+from .values import (
+    DEFAULT_COLLECTION,
+    MAX_DOCUMENT_BYTES,
+    JsonObject,
+    JsonValue,
+    RecordId,
+    encode_json,
+    is_number,
+)
 
 MAX_LIMIT = 10_000
 MAX_OPERATIONS = 1_000
@@ -65,6 +73,8 @@ class Save:
     if_version: int | None = None
     ttl_seconds: float | None = None
     identity: Identity | None = None
+    encoded: bytes = field(init=False, repr=False, compare=False)
+    """The document's JSON, its id first, or without one where it has none yet."""
 
     def __post_init__(self) -> None:
         check_collection(self.collection)
@@ -72,12 +82,42 @@ class Save:
             check_document(self.document)
         except InvalidValueError as error:
             raise error.within("document") from None
+        object.__setattr__(self, "encoded", _encoded(self.document))
         if self.if_version is not None:
             check_if_version(self.if_version, least=0)
             if self.if_version and self.document.get("id") is None:
                 raise InvalidValueError("if_version needs a document with an id", ("if_version",))
         if self.ttl_seconds is not None:
             check_ttl(self.ttl_seconds)
+
+
+_SHORTEST_ID = len(b'"id":1,')
+
+
+def _encoded(document: JsonObject) -> bytes:
+    """A document's bytes, in the order given but for the id.
+
+    Raises:
+        TooLargeError: it is over the limit whatever id it gets.
+    """
+    record_id = document.get("id")
+    if record_id is not None:
+        document = {"id": record_id, **document}
+    elif "id" in document:
+        document = {key: value for key, value in document.items() if key != "id"}
+    encoded = encode_json(document)
+    check_size(len(encoded) if record_id is not None else len(encoded) + _SHORTEST_ID)
+    return encoded
+
+
+def check_size(size: int) -> None:
+    """Refuse a document of so many bytes.
+
+    Raises:
+        TooLargeError: it is over the limit.
+    """
+    if size > MAX_DOCUMENT_BYTES:
+        raise TooLargeError(f"a document has at most {MAX_DOCUMENT_BYTES} bytes", {"bytes": size})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,13 @@ from .values import JsonObject, JsonValue, RecordId, decode_json, encode_json
 Stored: TypeAlias = list[JsonValue]
 
 
-def encode_saved(document: JsonObject, record_id: RecordId) -> bytes:
+def saved_document(operation: Save, record_id: RecordId) -> bytes:
     """A document's bytes as they are kept: its id first, the rest in the order given."""
-    body: JsonObject = {"id": record_id, **document}
-    body["id"] = record_id
-    return encode_json(body)
+    encoded = operation.encoded
+    if operation.document.get("id") is not None:
+        return encoded
+    head = b'{"id":%d' % record_id if isinstance(record_id, int) else b""
+    return head + b"}" if encoded == b"{}" else head + b"," + encoded[1:]
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
@@ -102,7 +104,7 @@ def _restored(stored: JsonValue, operation: Operation) -> Outcome:
         case ["saved", str(key), int(version), int(made), int(changed), expires, bool(created)]:
             assert isinstance(operation, Save)  # noqa: S101 — the digest is of this action
             record = _record(b"", key, version, made, changed, expires)
-            document = encode_saved(operation.document, record.id)
+            document = saved_document(operation, record.id)
             return Saved(_record(document, key, version, made, changed, expires), created)
         case ["found", *whole]:
             return Found(_whole_record(whole))

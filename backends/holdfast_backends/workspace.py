@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from .checks import check_document
 from .encoding import integer_key, record_key
-from .errors import ConflictError, StorageError, TaskNotFoundError, TooLargeError
-from .operations import Delete, Get, Identity, Index, Save, Update
+from .errors import ConflictError, StorageError, TaskNotFoundError
+from .operations import Delete, Get, Identity, Index, Save, Update, check_size
 from .outcomes import Found, IndexState, Outcome, Record, Saved
 from .paths import parse_path
-from .replies import encode_outcome, encode_saved
+from .replies import encode_outcome, saved_document
 from .store import Changes, Head, IndexSlot, Loaded, Row, RowChange, RowKey, StoredReply
 from .updates import updated
-from .values import MAX_DOCUMENT_BYTES, MAX_INTEGER, RecordId, decode_document, encode_json
+from .values import MAX_INTEGER, RecordId, decode_document, encode_json
 
 _NEW = Head()
 _K = TypeVar("_K")
@@ -60,6 +60,10 @@ class Workspace:
     def head(self, collection: str) -> Head:
         """A collection's head; a new one's where there is none."""
         return self._heads.get(collection, _NEW)
+
+    def usable_slots(self, collection: str) -> tuple[IndexSlot, ...]:
+        """The indexes that a scan may use: none where the store only remembers their names."""
+        return self.head(collection).slots if self._builds_indexes else ()
 
     def touched(self, collection: str) -> dict[bytes, RowChange]:
         """The changed rows of a collection, by key."""
@@ -135,7 +139,7 @@ class Workspace:
             record_id = self._next_id(collection)
             key = integer_key(record_id)
             present = None
-        document = _bounded(encode_saved(operation.document, record_id))
+        document = _bounded(saved_document(operation, record_id))
         row = self._saved_row(key, document, present, operation.ttl_seconds)
         self._put_row(collection, present, row)
         self._move_counter(collection, record_id)
@@ -269,10 +273,7 @@ def _document(row: Row) -> bytes:
 
 
 def _bounded(document: bytes) -> bytes:
-    if len(document) > MAX_DOCUMENT_BYTES:
-        raise TooLargeError(
-            f"a document has at most {MAX_DOCUMENT_BYTES} bytes", {"bytes": len(document)}
-        )
+    check_size(len(document))
     return document
 
 
