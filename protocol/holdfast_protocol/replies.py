@@ -3,6 +3,7 @@
 Source: the wire contract, section 3.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
@@ -14,7 +15,8 @@ from .messages import AgentMessage, AgentResponse
 
 __all__ = ["RawJson", "Reply", "ReplyResult"]
 
-ReplyResult: TypeAlias = "JsonValue | RawJson | list[RawJson | JsonValue]"
+# JSON in which encoded parts may stand anywhere.
+ReplyResult: TypeAlias = "JsonValue | RawJson | Sequence[ReplyResult] | Mapping[str, ReplyResult]"
 
 
 @dataclass(frozen=True, slots=True)
