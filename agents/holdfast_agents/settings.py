@@ -269,7 +269,7 @@ def _described(error: pydantic.ValidationError, sources: list[_Given]) -> str:
 
 def _allowed(setting: str) -> str:
     field = Settings.model_fields.get(setting)
-    return f"it is: {field.description}" if field is not None else "there is no such setting"
+    return f"allowed: {field.description}" if field is not None else "there is no such setting"
 
 
 def _one_line(text: object) -> str:

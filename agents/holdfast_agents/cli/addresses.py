@@ -7,7 +7,7 @@ from holdfast_backends import StorageError
 from holdfast_backends.opening import BackendOptions, open_backend
 from holdfast_protocol.bus.opening import open_bus
 
-from .common import ExitCode, fail
+from .common import ExitCode, fail, scheme_of
 
 
 def check_bus(url: str, namespace: str) -> None:
@@ -16,6 +16,14 @@ def check_bus(url: str, namespace: str) -> None:
         open_bus(url, namespace=namespace)
     except ValueError as error:
         fail(f"bus: {error}", ExitCode.USAGE)
+
+
+def check_reachable_bus(url: str, namespace: str) -> None:
+    """End the command where no other process could be met on the bus."""
+    check_bus(url, namespace)
+    if scheme_of(url) == "memory":
+        text = "bus: memory:// lives inside one process, and nobody else can reach it"
+        fail(f"{text}; use amqp://, or `holdfast_agents.embedded` in a program", ExitCode.USAGE)
 
 
 def check_backend(url: str) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .send import send
 from .serve import serve
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
+app.command()(send)
 
 
 def _version(wanted: bool) -> None:

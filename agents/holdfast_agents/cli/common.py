@@ -4,6 +4,7 @@ Heavy imports stand inside functions here and in the commands: `holdfast --help`
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from enum import IntEnum
@@ -79,7 +80,13 @@ def scheme_of(url: str) -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run asynchronous work to its end, on uvloop where it is installed."""
+    """Run asynchronous work to its end, on uvloop where it is installed.
+
+    What libraries log of their retries is silent: a command tells what came of it. `serve`
+    takes their lines into its own log.
+    """
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    logging.getLogger("holdfast").setLevel(logging.ERROR)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
 

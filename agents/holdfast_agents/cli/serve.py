@@ -9,12 +9,9 @@ from .common import (
     BackendOption,
     BusOption,
     ConfigOption,
-    ExitCode,
     NamespaceOption,
-    fail,
     load_settings,
     run,
-    scheme_of,
 )
 
 
@@ -64,14 +61,10 @@ def serve(
     }
     settings = load_settings(options, config)
 
-    from .addresses import check_agents, check_backend, check_bus
+    from .addresses import check_agents, check_backend, check_reachable_bus
     from .serving import Serving
 
-    bus_url = settings.bus.get_secret_value()
-    check_bus(bus_url, settings.namespace)
-    if scheme_of(bus_url) == "memory":
-        text = "bus: memory:// lives inside one process, so nobody could reach this service"
-        fail(f"{text}; use amqp://, or `holdfast_agents.embedded` in your program", ExitCode.USAGE)
+    check_reachable_bus(settings.bus.get_secret_value(), settings.namespace)
     check_backend(settings.backend.get_secret_value())
     check_agents(settings.agents)
     if code := run(Serving(settings, ready_file).run()):
