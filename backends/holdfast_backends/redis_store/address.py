@@ -12,7 +12,7 @@ from holdfast_backends.errors import InvalidValueError
 
 DEFAULT_NAMESPACE = "holdfast"
 _DEFAULT_PORT = 6379
-_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,6 @@ def _option(query: str) -> str | None:
 def _checked(namespace: str) -> str:
     if _NAMESPACE.fullmatch(namespace) is None:
         raise InvalidValueError(
-            "a namespace is 1 to 64 letters, digits, '_', '.' or '-'", ("namespace",)
+            "a namespace is 1 to 64 letters, digits, '_', '.', ':' or '-'", ("namespace",)
         )
     return namespace

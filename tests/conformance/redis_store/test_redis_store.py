@@ -19,7 +19,7 @@ from holdfast_backends.store import (
     StoredReply,
     Wanted,
 )
-from tests.conformance.stores.redis_tools import (
+from tests.conformance.redis_store.redis_tools import (
     contents,
     keep,
     put,

@@ -15,7 +15,7 @@ from holdfast_backends.redis_store.leases import LEASE_SECONDS
 from holdfast_backends.redis_store.turns import Turns
 from holdfast_backends.store import Changes, CommitConflictError, Row, RowChange, Span, Wanted
 from holdfast_backends.values import decode_document
-from tests.conformance.stores.redis_tools import contents, keep, persist, row
+from tests.conformance.redis_store.redis_tools import contents, keep, persist, row
 
 pytestmark = pytest.mark.redis
 

@@ -13,7 +13,7 @@ from holdfast_backends.errors import (
 )
 from holdfast_backends.redis_store import RedisStore, check_durability
 from holdfast_backends.store import CommitConflictError, Wanted
-from tests.conformance.stores.redis_tools import contents, keep, put, redis_server, row
+from tests.conformance.redis_store.redis_tools import contents, keep, put, redis_server, row
 
 pytestmark = pytest.mark.redis
 

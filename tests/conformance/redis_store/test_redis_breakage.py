@@ -13,7 +13,14 @@ from holdfast_backends.encoding import integer_key
 from holdfast_backends.errors import StorageError, UnavailableError
 from holdfast_backends.redis_store import RedisStore
 from holdfast_backends.store import Changes, CommitConflictError, Row, RowChange, Wanted
-from tests.conformance.stores.redis_tools import LossyWire, contents, keep, put, redis_server, row
+from tests.conformance.redis_store.redis_tools import (
+    LossyWire,
+    contents,
+    keep,
+    put,
+    redis_server,
+    row,
+)
 
 pytestmark = pytest.mark.redis
 
