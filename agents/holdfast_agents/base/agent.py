@@ -111,10 +111,11 @@ class Agent(ABC, Generic[W]):
             TransientError: nothing is known to be done; the whole may be performed again.
         """
 
-    def is_slow(self, items: Sequence[AgentMessage | Refusal]) -> bool:
-        """Whether these messages may run for long and need not wait their turn, nor be waited
-        for: only reads of which no order is promised."""
-        del items
+    def is_slow(self, item: AgentMessage | Refusal) -> bool:
+        """Whether a message may run for long or answer much: a read of which no order is
+        promised. Such messages are executed a few at a time, beside the others where they came
+        without them."""
+        del item
         return False
 
     # -- for callers ---------------------------------------------------------------------------

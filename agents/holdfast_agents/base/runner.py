@@ -18,7 +18,7 @@ import stamina
 from holdfast_agents.logs import Logger, quiet_logger
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
 from holdfast_protocol.codec import Batch, Refusal, decode_messages, encode_replies, split_replies
-from holdfast_protocol.errors import UnavailableError
+from holdfast_protocol.errors import HoldfastError, UnavailableError
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
@@ -28,6 +28,9 @@ from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
 
 _ENVELOPE_ROOM = 1024 * 1024
+_SLOW_PART = 4
+_UNDONE = frozenset({"internal_error", "storage_error", "unavailable"})
+"""Failures that are not the sender's: with nobody to tell, they are kept for the operator."""
 
 Observer: TypeAlias = Callable[[str, Sequence[AgentMessage | Refusal], Sequence[Answer]], None]
 """Called with the agent's name, the items of a batch and their answers, in the order of their
@@ -131,21 +134,28 @@ class Runner:
     # -- taking --------------------------------------------------------------------------------
 
     async def _take(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
-        main: list[_Received] = []
+        gathered: list[_Received] = []
         messages = 0
         for delivery in deliveries:
-            received = self._decoded(delivery)
-            if self._agent.is_slow(received.batch.items):
-                await self._beside.acquire()
-                self._spawn(self._run_beside(consumer, received))
+            if not self._may_answer(delivery):
+                self._spawn(self._reject(consumer, delivery))
                 continue
-            main.append(received)
-            messages += len(received.batch.items)
+            received = self._decoded(delivery)
+            slow = [self._agent.is_slow(item) for item in received.batch.items]
+            if all(slow):
+                self._spawn(self._run_beside(consumer, received))
+            elif any(slow):
+                # Its order matters, and its answers may be large: by itself, in small parts.
+                await self._run_batch(consumer, gathered)
+                await self._run_in_parts(consumer, received)
+                gathered, messages = [], 0
+            else:
+                gathered.append(received)
+                messages += len(slow)
             if messages >= self._limits.batch_messages:
-                await self._run_batch(consumer, main)
-                main, messages = [], 0
-        if main:
-            await self._run_batch(consumer, main)
+                await self._run_batch(consumer, gathered)
+                gathered, messages = [], 0
+        await self._run_batch(consumer, gathered)
 
     def _decoded(self, delivery: Delivery) -> _Received:
         batch = decode_messages(
@@ -154,30 +164,33 @@ class Runner:
         return _Received(delivery, batch)
 
     async def _run_beside(self, consumer: Consumer, received: _Received) -> None:
-        try:
-            await self._run_batch(consumer, [received])
-        finally:
-            self._beside.release()
+        async with self._beside:
+            await self._run_in_parts(consumer, received)
+
+    async def _run_in_parts(self, consumer: Consumer, received: _Received) -> None:
+        """Execute and answer a few messages at a time, so that not all answers are held."""
+        items = received.batch.items
+        delivered = True
+        for start in range(0, len(items), _SLOW_PART):
+            part = items[start : start + _SLOW_PART]
+            answers = await self._executed(part)
+            delivered = delivered and await self._deliver(received, answers, start)
+        await self._settle(consumer, [received.delivery], [delivered])
 
     async def _run_batch(self, consumer: Consumer, received: list[_Received]) -> None:
-        """Execute, then settle in a task of its own, so that the next batch need not wait."""
-        accepted: list[_Received] = []
-        for one in received:
-            if self._may_answer(one.delivery):
-                accepted.append(one)
-            else:
-                self._spawn(self._reject(consumer, one.delivery))
-        items = [item for one in accepted for item in one.batch.items]
-        if not items:
+        """Execute, then answer in a task of its own, so that the next batch need not wait."""
+        if not received:
             return
-        self._unsettled += len(items)
+        items = [item for one in received for item in one.batch.items]
+        answers = await self._executed(items)
+        await self._settling.acquire()
+        self._spawn(self._answer_batch(consumer, received, answers))
+
+    async def _executed(self, items: list[AgentMessage | Refusal]) -> list[Answer]:
         started = monotonic()
         answers = await self._answered(items)
         self._outcomes.tell(items, answers, monotonic() - started)
-        if self._observer is not None:
-            self._observer(self._agent.name, items, answers)
-        await self._settling.acquire()
-        self._spawn(self._settle_batch(consumer, accepted, answers))
+        return answers
 
     def _may_answer(self, delivery: Delivery) -> bool:
         address = delivery.reply_to
@@ -202,40 +215,46 @@ class Runner:
 
     # -- settling ------------------------------------------------------------------------------
 
-    async def _settle_batch(
+    async def _answer_batch(
         self, consumer: Consumer, received: list[_Received], answers: list[Answer]
     ) -> None:
         try:
-            position = 0
-            settled: list[Delivery] = []
-            failed: list[Delivery] = []
             waits = []
+            position = 0
             for one in received:
                 count = len(one.batch.items)
                 waits.append(self._deliver(one, answers[position : position + count]))
                 position += count
-            for one, delivered in zip(received, await asyncio.gather(*waits), strict=True):
-                (settled if delivered else failed).append(one.delivery)
-            if settled:
-                await consumer.ack(settled)
-            if failed:
-                await consumer.requeue(failed)
+            delivered = await asyncio.gather(*waits)
+            await self._settle(consumer, [one.delivery for one in received], delivered)
         finally:
-            self._unsettled -= len(answers)
             self._settling.release()
 
-    async def _deliver(self, received: _Received, answers: Sequence[Answer]) -> bool:
-        """Whether the broker has taken all that this delivery leads to."""
+    async def _settle(
+        self, consumer: Consumer, deliveries: Sequence[Delivery], delivered: Sequence[bool]
+    ) -> None:
+        """Ack what led to all it had to; what did not comes again, and is replayed."""
+        pairs = list(zip(deliveries, delivered, strict=True))
+        if done := [delivery for delivery, is_done in pairs if is_done]:
+            await consumer.ack(done)
+        if failed := [delivery for delivery, is_done in pairs if not is_done]:
+            await consumer.requeue(failed)
+
+    async def _deliver(
+        self, received: _Received, answers: Sequence[Answer], start: int = 0
+    ) -> bool:
+        """Whether the broker has taken all that these answers lead to; the first of them
+        answers the message at `start`."""
         delivery = received.delivery
         try:
             if delivery.reply_to is not None:
                 for body in self._bodies(received, answers):
                     await self._bus.reply(delivery.reply_to, body, delivery.correlation_id)
                 return True
-            for index, answer in enumerate(answers):
-                if answer.refused or answer.reply.error_type == "internal_error":
+            for index, answer in enumerate(answers, start):
+                if answer.refused or answer.reply.error_type in _UNDONE:
                     await self._bury(_part(received, index), answer)
-        except UnavailableError as error:
+        except HoldfastError as error:
             self._log.warning("reply not confirmed", agent=self._agent.name, error=str(error))
             return False
         return True

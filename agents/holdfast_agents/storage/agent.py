@@ -60,8 +60,6 @@ class StorageAgent(Agent[StorageWork]):
             rendered(work, None if work.operation is None else next(outcomes)) for work in works
         ]
 
-    def is_slow(self, items: Sequence[AgentMessage | Refusal]) -> bool:
-        """Lists, queries and counts that came without any write or get."""
-        return all(
-            isinstance(item, AgentMessage) and item.action in _SLOW_ACTIONS for item in items
-        )
+    def is_slow(self, item: AgentMessage | Refusal) -> bool:
+        """Lists, queries and counts."""
+        return isinstance(item, AgentMessage) and item.action in _SLOW_ACTIONS

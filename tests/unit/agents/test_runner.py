@@ -245,6 +245,38 @@ async def test_a_failure_that_nobody_waits_for_is_no_dead_letter_once_it_was_exe
     assert not broker.dead_letters
 
 
+async def test_what_could_not_be_done_in_time_and_cannot_be_answered_is_a_dead_letter() -> None:
+    backend = ScriptedBackend()
+    backend.outages = 1_000_000
+    async with running(backend, RunnerLimits(retry_seconds=0.05)) as (caller, broker, _runner):
+        await caller.publish(save("x"), reply_to=None)
+        await caller.ask(save("y"))
+    reasons = [letter.headers["x-holdfast-reason"] for letter in broker.dead_letters]
+    assert reasons == ["unavailable"]
+
+
+async def test_many_slow_reads_of_one_array_are_answered_in_parts() -> None:
+    backend = ScriptedBackend()
+    async with running(backend) as (caller, _broker, _runner):
+        await caller.publish([{"action": "storage_list", "id": str(n)} for n in range(10)])
+        answered: list[JsonValue] = []
+        while len(answered) < 10:
+            part = await caller.reply()
+            assert isinstance(part, list)
+            answered += [answer["in_reply_to"] for answer in part if isinstance(answer, dict)]
+    assert answered == [str(number) for number in range(10)]
+    assert max(backend.batches) < 10
+
+
+async def test_a_read_in_an_array_sees_the_write_before_it() -> None:
+    async with running(InMemoryBackend()) as (caller, _broker, _runner):
+        await caller.publish([save("x", id="w"), {"action": "storage_count", "id": "r"}])
+        answers = await caller.reply()
+    assert isinstance(answers, list)
+    results = {a["in_reply_to"]: a["result"] for a in answers if isinstance(a, dict)}
+    assert results["r"] == 1
+
+
 async def test_stopping_finishes_what_was_taken() -> None:
     backend = ScriptedBackend()
     backend.gate.clear()
