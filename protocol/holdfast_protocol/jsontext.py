@@ -27,7 +27,7 @@ _NO_DATACLASS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 # Digits to `0`, everything else to `.`: a run of 19 digits is then a plain search.
 _DIGITS: Final = bytes(48 if 48 <= byte <= 57 else 46 for byte in range(256))
 _LONG_RUN: Final = b"0" * 19
-_LONG_INTEGER: Final = re.compile(rb"(?<![0-9.])[0-9]{19,20}(?![0-9.eE])")
+_LONG_INTEGER: Final = re.compile(rb"(?<![0-9.-])[0-9]{19,20}(?![0-9.eE])")
 _SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _EXPONENT: Final = re.compile(rb"([eE])([+-]?[0-9]{3,})")
 _DIGIT_RUN: Final = re.compile(rb"(?<![0-9])([0-9]{20})[0-9]{80,}")

@@ -5,18 +5,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final, Self, TypeVar
 
-import orjson
-from pydantic import JsonValue
+import pydantic
+from pydantic import BaseModel, JsonValue
 
-from .codec import Refusal, compact_json, decode_messages, decode_responses
 from .errors import ValidationError
+from .jsonbytes import compact_json
+from .jsontext import NotJsonError, find_problem, is_proven, load, scan
+from .limits import MAX_MESSAGE_LEVELS
 from .messages import AgentMessage, AgentResponse
 from .times import format_time, parse_time, utc_now
+from .validation import describe, problem, refusal_of
 from .wire import message_fields, response_fields
 
+M = TypeVar("M", bound=BaseModel)
+
 LOG_VERSION: Final = 1
+# A message or response stands one level deep in its line.
+_LEVELS: Final = MAX_MESSAGE_LEVELS + 1
 _KNOWN: Final = frozenset({"v", "at", "agent", "message", "response"})
 
 
@@ -111,23 +118,46 @@ def _exchanges(lines: Iterable[str | bytes]) -> Iterator[LoggedExchange]:
 
 
 def _exchange(line: str | bytes) -> LoggedExchange:
-    try:
-        raw = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise ValidationError("not JSON") from None
-    if not isinstance(raw, dict):
-        raise ValidationError("not an object")
+    raw = _object(line.encode() if isinstance(line, str) else line)
     _check_version(raw.get("v"))
     agent = raw.get("agent")
     if not isinstance(agent, str):
         raise ValidationError("agent is no string")
     return LoggedExchange(
         agent,
-        _message(raw.get("message")),
-        decode_responses(orjson.dumps(raw.get("response")))[0],
+        _model(AgentMessage, raw, "message"),
+        _model(AgentResponse, raw, "response"),
         _time(raw.get("at")),
         {key: value for key, value in raw.items() if key not in _KNOWN},
     )
+
+
+def _object(line: bytes) -> dict[str, JsonValue]:
+    """The line's object, as strict as a message's text."""
+    try:
+        value, faulty = load(line)
+        if faulty or not is_proven(value, line, _LEVELS):
+            value = scan(value, line)
+            found = find_problem(value, _LEVELS)
+            if found is not None:
+                details = problem(found.loc, found.message)
+                raise ValidationError(describe("text", details), details)
+    except NotJsonError as error:
+        raise ValidationError(f"the text {error}") from None
+    if not isinstance(value, dict):
+        raise ValidationError("the text is no object")
+    return value
+
+
+def _model(model: type[M], raw: dict[str, JsonValue], name: str) -> M:
+    value = raw.get(name)
+    if model is AgentResponse and isinstance(value, dict):
+        # The contract only grows: a later agent may have answered more.
+        value = {key: value[key] for key in value if key in model.model_fields}
+    try:
+        return model.model_validate(value)
+    except pydantic.ValidationError as error:
+        raise refusal_of(error, name, (name,)) from None
 
 
 def _check_version(version: JsonValue) -> None:
@@ -138,13 +168,6 @@ def _check_version(version: JsonValue) -> None:
             f"written by a later version of the log format ({version}); "
             f"this program reads version {LOG_VERSION}"
         )
-
-
-def _message(raw: JsonValue) -> AgentMessage:
-    item = decode_messages(orjson.dumps(raw)).items[0]
-    if isinstance(item, Refusal):
-        raise ValidationError(item.error, item.details)
-    return item
 
 
 def _time(raw: JsonValue) -> datetime:
