@@ -29,7 +29,7 @@ class Address:
 
 
 def parse_address(url: str, namespace: str | None = None) -> Address:
-    """Read a URL; a `namespace` argument goes before the URL's.
+    """Read a URL; the namespace it names goes before the argument's, which may be a default.
 
     Raises:
         InvalidValueError: naming what is wrong.
@@ -47,7 +47,7 @@ def parse_address(url: str, namespace: str | None = None) -> Address:
         host=unquote(parts.hostname or "localhost"),
         port=port,
         database=_database(parts.path),
-        namespace=_checked(namespace or _option(parts.query) or DEFAULT_NAMESPACE),
+        namespace=_checked(_option(parts.query) or namespace or DEFAULT_NAMESPACE),
         encrypted=parts.scheme == "rediss",
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,

@@ -30,7 +30,8 @@ class RedisStore:
 
     Args:
         url: `redis://[[user]:password@]host[:port][/db][?namespace=…]`, or `rediss://`.
-        namespace: what its keys begin with; nobody else may use such keys.
+        namespace: what its keys begin with, where the URL does not say; nobody else may use such
+            keys.
         allow_unsafe: open also a server that may lose acknowledged writes; `capabilities` then
             say so.
         timeout: seconds to wait for a connection, a free one of the pool, an answer.

@@ -108,8 +108,9 @@ def test_an_address_is_read_whole() -> None:
     assert "p@ss" not in repr(address)
 
 
-def test_an_argument_goes_before_the_urls_namespace() -> None:
-    assert parse_address("redis://h?namespace=a", "b").namespace == "b"
+def test_the_urls_namespace_goes_before_the_arguments() -> None:
+    assert parse_address("redis://h?namespace=a", "b").namespace == "a"
+    assert parse_address("redis://h", "b:1").namespace == "b:1"
 
 
 @pytest.mark.parametrize(

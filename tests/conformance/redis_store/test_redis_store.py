@@ -19,6 +19,7 @@ from holdfast_backends.store import (
     StoredReply,
     Wanted,
 )
+from holdfast_backends.values import JsonValue
 from tests.conformance.redis_store.redis_tools import (
     contents,
     keep,
@@ -184,25 +185,50 @@ async def test_a_place_of_an_index_forgets_its_earlier_path(
     assert dict(await store.indexed_collections()) == {"tasks": Head(1, (by_b,))}
 
 
-async def test_a_range_ends_where_the_value_does(pair: tuple[RedisStore, RedisStore]) -> None:
-    store, slot = pair[0], IndexSlot(3, ("v",), True)
-    values: Sequence[object] = [None, True, 1, "a", "ab", "b", "x" * 600, [], {}]
-    rows = [row(at, {"v": value}) for at, value in enumerate(values, 1)]  # type: ignore[dict-item]
-    await keep(store, *rows, slots=[slot])
-    places = [(index_value(value), one.key) for value, one in zip(values, rows, strict=True)]  # type: ignore[arg-type]
+VALUES: Sequence[JsonValue] = (None, True, 1, "a", "ab", "b", "b", "x" * 600, [], {})
+
+
+async def test_a_range_is_what_its_values_say(pair: tuple[RedisStore, RedisStore]) -> None:
+    places = await keep_values(pair[0])
     bounds = sorted({value + tail for value, _ in places for tail in (b"", b"\x00", b"\x7f")})
-    async with store.read() as snapshot:
+    async with pair[0].read() as snapshot:
         for low in [None, *bounds]:
             for high in [None, *bounds]:
                 expected = [
-                    one.key
-                    for (value, _), one in zip(places, rows, strict=True)
+                    key
+                    for value, key in places
                     if (low is None or value >= low) and (high is None or value < high)
                 ]
                 span = Span("tasks", 3, low, high)
                 assert [one.key for one in await snapshot.scan(span, 99)] == expected
                 span = Span("tasks", 3, low, high, descending=True)
                 assert [one.key for one in await snapshot.scan(span, 99)] == expected[::-1]
+
+
+async def test_a_scan_goes_on_behind_any_place(pair: tuple[RedisStore, RedisStore]) -> None:
+    places = await keep_values(pair[0])
+    afters = [(value, part) for value, key in places for part in (b"", key, b"\xff")]
+    async with pair[0].read() as snapshot:
+        for after in afters:
+            behind = [key for value, key in places if (value, key) > after]
+            span = Span("tasks", 3, after=after)
+            assert [one.key for one in await snapshot.scan(span, 99)] == behind
+            before = [key for value, key in places if (value, key) < after]
+            span = Span("tasks", 3, after=after, descending=True)
+            assert [one.key for one in await snapshot.scan(span, 99)] == before[::-1]
+            span = Span("tasks", 3, places[2][0], places[7][0], after)
+            inside = [key for value, key in places[2:7] if (value, key) > after]
+            assert [one.key for one in await snapshot.scan(span, 99)] == inside
+            span = Span("tasks", 3, places[2][0], places[7][0], after, descending=True)
+            inside = [key for value, key in places[2:7] if (value, key) < after]
+            assert [one.key for one in await snapshot.scan(span, 99)] == inside[::-1]
+
+
+async def keep_values(store: RedisStore) -> list[tuple[bytes, bytes]]:
+    """Records with all kinds of values, indexed in slot 3; their places in order."""
+    rows = [row(at, {"v": value}) for at, value in enumerate(VALUES, 1)]
+    await keep(store, *rows, slots=[IndexSlot(3, ("v",), True)])
+    return [(index_value(value), one.key) for value, one in zip(VALUES, rows, strict=True)]
 
 
 async def test_expiry_is_told_exactly(pair: tuple[RedisStore, RedisStore]) -> None:
