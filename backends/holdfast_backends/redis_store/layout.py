@@ -116,8 +116,8 @@ def _unpack_slot(slot: object) -> IndexSlot:
 
 def pack_identity(identity: IdentityKey) -> bytes:
     """An identity: both parts, unmistakably."""
-    sender, message_id = (part.encode("utf-8", "surrogatepass") for part in identity)
-    return _LENGTH.pack(len(sender)) + sender + message_id
+    sender = identity[0].encode("utf-8", "surrogatepass")
+    return _LENGTH.pack(len(sender)) + sender + identity[1].encode("utf-8", "surrogatepass")
 
 
 def pack_reply(reply: StoredReply) -> bytes:

@@ -8,7 +8,7 @@ from holdfast_backends.store import Changes, CommitConflictError
 
 from .client import Argument
 from .commands import Commands
-from .layout import ALL, pack_identity
+from .layout import ALL
 from .leases import LeasedError
 from .scripts import COMMIT, MAX_ARGUMENTS
 from .snapshot import RedisSnapshot
@@ -39,9 +39,10 @@ class RedisUnit(RedisSnapshot):
         changed = [name.encode() for name in sorted(names)]
         leases = [self._layout.lease(name) for name in (*changed, ALL)]
         commands = self._commands(leases)
-        self._gather(commands, changes, changed)
-        identities = [pack_identity(identity) for identity in changes.replies]
-        conditions = self._conditions(len(leases), identities)
+        writes = Writes(self._layout)
+        writes.gather(changes, self._heads)
+        self._order(commands, writes, changed, deletes=_only_deletes(changes))
+        conditions = self._conditions(len(leases), writes.identities)
         arguments = [*commands.types, *conditions, *commands.arguments]
         _succeed(await self._client.call(COMMIT, commands.keys, arguments))
 
@@ -51,14 +52,11 @@ class RedisUnit(RedisSnapshot):
             [*first, (self._layout.revisions, b"hash"), (self._layout.replies, b"hash")]
         )
 
-    def _gather(self, commands: Commands, changes: Changes, changed: Sequence[bytes]) -> None:
-        writes = Writes(self._layout)
-        writes.gather(changes, self._heads)
+    def _order(
+        self, commands: Commands, writes: Writes, changed: Sequence[bytes], *, deletes: bool
+    ) -> None:
         # When its memory is used up, the server refuses a script whose first write may need
         # some. So that comes first, and nothing is half done; but what only deletes may go on.
-        deletes = bool(changes.rows) and all(
-            change.row.document is None for change in changes.rows.values()
-        )
         if deletes:
             writes.removals(commands)
         if changed:
@@ -82,6 +80,11 @@ class RedisUnit(RedisSnapshot):
             chunk = identities[first : first + MAX_ARGUMENTS]
             conditions += (len(chunk), *chunk)
         return conditions
+
+
+def _only_deletes(changes: Changes) -> bool:
+    rows = changes.rows.values()
+    return bool(rows) and all(change.row.document is None for change in rows)
 
 
 def _check_size(changes: Changes) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from holdfast_backends.store import (
     Changes,
     Head,
-    IdentityKey,
     IndexSlot,
     Row,
     RowChange,
@@ -27,6 +26,7 @@ class Writes:
         self._layout = layout
         self._removals: _Gathered = {}
         self._additions: _Gathered = {}
+        self.identities: list[bytes] = []
 
     def gather(self, changes: Changes, heads: dict[str, Head]) -> None:
         """Take up all changes; `heads` are the changed ones as they were loaded."""
@@ -35,7 +35,7 @@ class Writes:
         for (name, _key), change in changes.rows.items():
             self._row(name, change, changes.slots.get(name, ()))
         for identity, reply in changes.replies.items():
-            self._reply(identity, reply)
+            self._reply(pack_identity(identity), reply)
 
     def removals(self, commands: Commands) -> None:
         """Add what only removes: the server allows it even when its memory is used up."""
@@ -91,10 +91,10 @@ class Writes:
             if new is not None:
                 self._score(index, 0, index_member(new, key))
 
-    def _reply(self, identity: IdentityKey, reply: StoredReply) -> None:
-        member = pack_identity(identity)
-        self._put(self._layout.replies, member, pack_reply(reply))
-        self._score(self._layout.reply_times, reply.at, member)
+    def _reply(self, identity: bytes, reply: StoredReply) -> None:
+        self.identities.append(identity)
+        self._put(self._layout.replies, identity, pack_reply(reply))
+        self._score(self._layout.reply_times, reply.at, identity)
 
     def _put(self, key: bytes, field: bytes, value: bytes) -> None:
         self._additions.setdefault((b"HSET", key), []).extend((field, value))
