@@ -20,6 +20,7 @@ from holdfast_protocol.messages import AgentResponse
 MAX_BATCH: Final = 64
 MAX_PENDING: Final = 10_000
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+_LONGEST_BUS_WAIT: Final = 10.0
 _ANONYMOUS: Final = "anonymous"
 
 
@@ -37,7 +38,7 @@ class AgentClient:
         sender: who sends, 1 to 128 characters; part of the identity of every write.
         bus: an open bus to use instead of a URL; it stays open when the client is left.
         namespace: the prefix of every broker object; with `bus`, the bus decides.
-        timeout: seconds that a request may take, all its attempts together.
+        timeout: seconds that a request may take, all its attempts together; opening too.
         retry: whether to send again, always under the same message id: when no answer came
             for a while, after a reconnect, and when the answer was `unavailable`,
             `overloaded` or `rate_limited`.
@@ -64,10 +65,10 @@ class AgentClient:
         max_pending_bytes: int = MAX_PENDING_BYTES,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        # Made here already, so that a wrong URL is told where it was written.
-        self._bus = _bus_for(url, bus, namespace)
-        self._owns_bus = bus is None
         self._composer = Composer(sender, timeout, max_message_bytes)
+        # Made here already, so that a wrong URL is told where it was written.
+        self._bus = _bus_for(url, bus, namespace, timeout)
+        self._owns_bus = bus is None
         self._bounds = Bounds(max_pending, max_pending_bytes, max_batch)
         self._retry = retry
         self._storage = StorageClient(self)
@@ -190,9 +191,10 @@ class AgentClient:
         return self._exchange
 
 
-def _bus_for(url: str | None, bus: Bus | None, namespace: str) -> Bus:
+def _bus_for(url: str | None, bus: Bus | None, namespace: str, timeout: float) -> Bus:
     if url is not None and bus is None:
-        return open_bus(url, namespace=namespace)
+        wait = min(timeout, _LONGEST_BUS_WAIT)
+        return open_bus(url, namespace=namespace, operation_timeout=wait)
     if bus is not None and url is None:
         return bus
     raise ValueError("Give either a URL or an open bus")

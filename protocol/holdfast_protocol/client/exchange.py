@@ -20,7 +20,7 @@ from holdfast_protocol.client.retrying import (
     retry_after_of,
 )
 from holdfast_protocol.client.room import Room
-from holdfast_protocol.client.sweeping import Sweeper
+from holdfast_protocol.client.sweeping import GRANULARITY, Sweeper
 from holdfast_protocol.errors import (
     BusClosedError,
     HoldfastError,
@@ -147,7 +147,7 @@ class Exchange:
         try:
             await self._bus.publish(self._publication(items, shipment))
         except (NoRouteError, UnavailableError) as error:
-            self._not_published(items, error)
+            self._not_published(items, shipment, error)
         except HoldfastError as error:
             for item in items:
                 item.fail(type(error)(error.message, error.details), error)
@@ -183,13 +183,17 @@ class Exchange:
             None if drop_at == inf else max(DEADLINE_GRACE, drop_at - self._loop.time()),
         )
 
-    def _not_published(self, items: list[Outgoing], error: NoRouteError | UnavailableError) -> None:
+    def _not_published(
+        self, items: list[Outgoing], shipment: Shipment, error: NoRouteError | UnavailableError
+    ) -> None:
         for item in items:
+            if item.shipment is not shipment:
+                continue  # answered meanwhile, and waiting for its next attempt
             # A queue that is gone only now tells nothing about an earlier attempt.
             unknown = isinstance(error, UnavailableError) or item.attempts > 1
             if unknown and self._retry:
                 item.failure = error
-                self._retry_in(backoff(item.attempts), item)
+                self._retry_in(backoff(item.attempts, shipment.spread), item)
             else:
                 item.fail(type(error)(error.message, error.details), error)
 
@@ -203,7 +207,9 @@ class Exchange:
             return item.attempts > 1
         if response.error_type not in RETRYABLE:
             return False
-        delay = backoff(item.attempts, retry_after_of(response))
+        if item.shipment is None:
+            return True  # a late answer to an earlier attempt; the next one is coming anyway
+        delay = backoff(item.attempts, item.shipment.spread, retry_after_of(response))
         if self._loop.time() + delay >= min(item.expires_at, item.deadline_at):
             return False
         self._retry_in(delay, item)
@@ -223,7 +229,7 @@ class Exchange:
             due_at = self._due_at(item, now, generation)
             if now >= item.expires_at:
                 self._give_up(item)
-            elif now >= due_at:
+            elif now + GRANULARITY >= due_at:
                 self._resend(item)
             else:
                 next_moment = min(next_moment, item.expires_at, due_at)

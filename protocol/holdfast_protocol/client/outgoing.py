@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from math import inf
 
+from holdfast_protocol.client.retrying import spread
 from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.messages import AgentMessage, AgentResponse
 
@@ -13,13 +14,15 @@ class Shipment:
     """One AMQP message under way: what it held, and since when the broker has it.
 
     `generation` is that of the reply address when the publish began; `confirmed_at` the
-    moment (event loop seconds) at which the broker took it, infinite before.
+    moment (event loop seconds) at which the broker took it, infinite before. `spread` is
+    the jitter of what comes back from it.
     """
 
     correlation_id: str
     message_ids: frozenset[str]
     generation: int
     confirmed_at: float = inf
+    spread: float = field(default_factory=spread)
 
 
 @dataclass(slots=True, eq=False)

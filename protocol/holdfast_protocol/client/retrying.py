@@ -24,16 +24,22 @@ def first_interval(timeout: float) -> float:
     return min(timeout / 4, _LONGEST_FIRST_INTERVAL)
 
 
-def backoff(attempts: int, retry_after: float = 0.0) -> float:
+def spread() -> float:
+    """A number from 0 to 1, by which clients do not come back all in the same moment.
+
+    What travelled together shares one, so that it travels together again.
+    """
+    return random.random()  # noqa: S311 - spreads load
+
+
+def backoff(attempts: int, spread: float, retry_after: float = 0.0) -> float:
     """Seconds to wait after an attempt that failed; `attempts` counts those made.
 
-    Exponential with jitter, so that many clients do not come back in the same moment, and
-    never less than the `retry_after` the agent asked for.
+    Exponential with jitter, and never less than the `retry_after` the agent asked for.
     """
     doublings = min(max(attempts, 1) - 1, 16)
     ceiling = min(_FIRST_BACKOFF * float(1 << doublings), _LONGEST_BACKOFF)
-    spread = random.uniform(0.0, ceiling / 2)  # noqa: S311 - spreads load
-    return max(retry_after, ceiling / 2) + spread
+    return max(retry_after, ceiling / 2) + spread * ceiling / 2
 
 
 def retry_after_of(response: AgentResponse) -> float:
