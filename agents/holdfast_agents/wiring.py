@@ -65,7 +65,7 @@ class Service:
 
     @property
     def unsettled(self) -> int:
-        """How many messages were taken whose answers are not settled yet."""
+        """How many deliveries were taken and are not settled yet."""
         return sum(runner.unsettled for runner in self._runners)
 
     async def run(self) -> None:
@@ -137,3 +137,18 @@ async def open_service(
         for runner in runners:
             await runner.start()
         yield Service(broker, opened, runners, chosen)
+
+
+@asynccontextmanager
+async def open_agents(
+    backend: str, options: ServiceOptions | None = None
+) -> AsyncIterator[Mapping[str, Agent[Any]]]:
+    """Every agent there is, by name, over one backend and without a bus.
+
+    Raises:
+        ValueError: the URL is wrong.
+        StorageError: the backend cannot be opened.
+    """
+    chosen = options if options is not None else ServiceOptions()
+    async with open_backend(backend, chosen.backend_options) as opened:
+        yield {name: make(opened, chosen) for name, make in AGENTS.items()}

@@ -128,7 +128,7 @@ class Runner:
 
     @property
     def unsettled(self) -> int:
-        """How many messages were taken whose answers are not settled yet."""
+        """How many deliveries were taken and are not settled yet."""
         return self._unsettled
 
     # -- taking --------------------------------------------------------------------------------
@@ -141,6 +141,7 @@ class Runner:
                 self._spawn(self._reject(consumer, delivery))
                 continue
             received = self._decoded(delivery)
+            self._unsettled += 1
             slow = [self._agent.is_slow(item) for item in received.batch.items]
             if all(slow):
                 self._spawn(self._run_beside(consumer, received))
@@ -190,6 +191,8 @@ class Runner:
         started = monotonic()
         answers = await self._answered(items)
         self._outcomes.tell(items, answers, monotonic() - started)
+        if self._observer is not None:
+            self._observer(self._agent.name, items, answers)
         return answers
 
     def _may_answer(self, delivery: Delivery) -> bool:
@@ -234,6 +237,7 @@ class Runner:
         self, consumer: Consumer, deliveries: Sequence[Delivery], delivered: Sequence[bool]
     ) -> None:
         """Ack what led to all it had to; what did not comes again, and is replayed."""
+        self._unsettled -= len(deliveries)
         pairs = list(zip(deliveries, delivered, strict=True))
         if done := [delivery for delivery, is_done in pairs if is_done]:
             await consumer.ack(done)

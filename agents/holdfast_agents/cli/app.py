@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .replay import replay
 from .send import send
 from .serve import serve
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(send)
+app.command()(replay)
 
 
 def _version(wanted: bool) -> None:

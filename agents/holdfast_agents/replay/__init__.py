@@ -1,0 +1,26 @@
+"""Replaying message logs against a store or a bus, comparing the answers, and recording logs."""
+
+from .comparing import Comparison, Difference
+from .reading import BadLine, LaterVersionError, LogEntry, read_entries
+from .recording import Recorder
+from .replaying import Divergence, Replayer, ReplayError, Report
+from .targets import BusTarget, StoreTarget, Target, open_bus_target, open_store_target
+
+__all__ = [
+    "BadLine",
+    "BusTarget",
+    "Comparison",
+    "Difference",
+    "Divergence",
+    "LaterVersionError",
+    "LogEntry",
+    "Recorder",
+    "ReplayError",
+    "Replayer",
+    "Report",
+    "StoreTarget",
+    "Target",
+    "open_bus_target",
+    "open_store_target",
+    "read_entries",
+]

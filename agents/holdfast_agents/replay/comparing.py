@@ -1,0 +1,172 @@
+"""Comparing answers: what must be equal, what cannot be, and where two differ.
+
+Values are equal when their JSON is, types included: `1` and `1.0` differ, key order does not
+matter. What no two runs can have in common is not compared:
+
+- `id` and `timestamp` of the response (wire contract, section 8);
+- the moments of records (`created_at`, `updated_at`, `expires_at` in `meta`): a replay writes
+  at another time;
+- what an agent tells of its own process: the time in a ping, counters, its version, the
+  reference of a defect, and whether an index is built already.
+
+More is left out by paths such as `result.title` or `meta.records.*.version`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from pydantic import JsonValue
+
+from holdfast_protocol.codec import canonical_json
+from holdfast_protocol.errors import ValidationError
+from holdfast_protocol.messages import AgentResponse
+
+_Pattern: TypeAlias = tuple[str, ...]
+_ANY: Final = "*"
+_LONGEST_TEXT: Final = 120
+
+_MOMENTS: Final = ("created_at", "updated_at", "expires_at")
+_META_PLACES: Final = ("meta", "meta.records.*")
+IGNORED: Final = (
+    "id",
+    "timestamp",
+    "details.reference",
+    *(f"{place}.{moment}" for place in _META_PLACES for moment in _MOMENTS),
+)
+"""What is never compared."""
+IGNORED_BY_ACTION: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "storage_batch": tuple(
+            f"result.*.{place}.{moment}" for place in _META_PLACES for moment in _MOMENTS
+        ),
+        "storage_index": ("result.ready",),
+        "agent_ping": ("result.timestamp",),
+        "agent_stats": ("result",),
+        "agent_describe": ("result.version",),
+    }
+)
+"""What is not compared in the answers to one action."""
+
+
+class _Missing:
+    """Stands where one side has nothing."""
+
+
+_MISSING: Final = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where two responses differ: the path, and both sides as JSON text."""
+
+    path: str
+    expected: str
+    got: str
+
+
+class Comparison:
+    """How responses are compared.
+
+    Args:
+        ignore: further paths to leave out, dotted from the response's root; `*` is any key or
+            index.
+
+    Raises:
+        ValueError: a path is empty or has an empty segment.
+    """
+
+    def __init__(self, ignore: Iterable[str] = ()) -> None:
+        self.ignored: tuple[str, ...] = (*IGNORED, *ignore)
+        self._always = [_pattern(path) for path in self.ignored]
+        self._by_action = {
+            action: [*self._always, *(_pattern(path) for path in paths)]
+            for action, paths in IGNORED_BY_ACTION.items()
+        }
+
+    def differences(
+        self, action: str, expected: AgentResponse, got: AgentResponse
+    ) -> list[Difference]:
+        """Where the answers to a message differ; nothing when they are equal."""
+        patterns = self._by_action.get(action, self._always)
+        return list(_compared(_fields(expected), _fields(got), patterns, ()))
+
+
+def _pattern(path: str) -> _Pattern:
+    parts = tuple(path.split("."))
+    if not all(parts):
+        raise ValueError(f"no path of a response: {path!r}")
+    return parts
+
+
+def _fields(response: AgentResponse) -> dict[str, JsonValue]:
+    """What is compared. Absent and null are the same in an envelope."""
+    return {
+        "status": response.status,
+        "result": response.result,
+        "meta": response.meta,
+        "error": response.error,
+        "error_type": response.error_type,
+        "details": response.details,
+        "handoff": response.handoff,
+        "in_reply_to": response.in_reply_to,
+        "correlation_id": response.correlation_id,
+        "sender": response.sender,
+    }
+
+
+def _compared(
+    expected: JsonValue | _Missing,
+    got: JsonValue | _Missing,
+    patterns: list[_Pattern],
+    path: tuple[str, ...],
+) -> Iterator[Difference]:
+    if isinstance(expected, dict) and isinstance(got, dict):
+        keys = [*expected, *(key for key in got if key not in expected)]
+        for key in keys:
+            sides = expected.get(key, _MISSING), got.get(key, _MISSING)
+            yield from _below(*sides, key, patterns, path)
+    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for index, sides in enumerate(zip(expected, got, strict=True)):
+            yield from _below(*sides, str(index), patterns, path)
+    elif not _same(expected, got):
+        yield Difference(".".join(path) or "(all)", _shown(expected), _shown(got))
+
+
+def _below(
+    expected: JsonValue | _Missing,
+    got: JsonValue | _Missing,
+    key: str,
+    patterns: list[_Pattern],
+    path: tuple[str, ...],
+) -> Iterator[Difference]:
+    inner = [pattern[1:] for pattern in patterns if pattern[0] in (key, _ANY)]
+    if () in inner:
+        return
+    if not inner and _same(expected, got):
+        return  # nothing to leave out below: the whole is compared at once
+    yield from _compared(expected, got, inner, (*path, key))
+
+
+def _same(expected: JsonValue | _Missing, got: JsonValue | _Missing) -> bool:
+    if isinstance(expected, _Missing) or isinstance(got, _Missing):
+        return expected is got
+    if expected is None or isinstance(expected, (str, bool)):
+        return type(expected) is type(got) and expected == got
+    return _text(expected) == _text(got)
+
+
+def _text(value: JsonValue) -> str:
+    try:
+        return canonical_json(value).decode()
+    except ValidationError:
+        # Beyond 64 bits: no agent of ours answers so, but a log is a file that anyone may edit.
+        return repr(value)
+
+
+def _shown(value: JsonValue | _Missing) -> str:
+    if isinstance(value, _Missing):
+        return "nothing"
+    text = _text(value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} chars)"
