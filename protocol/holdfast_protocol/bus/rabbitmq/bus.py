@@ -23,6 +23,7 @@ from holdfast_protocol.bus.contract import Delivery, Publication, ReplyDelivery
 from holdfast_protocol.bus.deadletters import dead_letter_headers
 from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
+from holdfast_protocol.bus.rabbitmq.direct import DirectReplies, is_direct_address
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher, UnroutableError
 from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
 from holdfast_protocol.bus.rabbitmq.topology import dead_exchange, messages_exchange
@@ -31,7 +32,6 @@ from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableEr
 _log = logging.getLogger("holdfast.bus")
 
 _TRANSIENT, _PERSISTENT = 1, 2
-_DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
 
 
 class RabbitBus:
@@ -106,12 +106,10 @@ class RabbitBus:
             return False
         # Not persistent: a client that lost its reply asks again and gets the stored one.
         properties = Basic.Properties(delivery_mode=_TRANSIENT, correlation_id=correlation_id)
+        if is_direct_address(address):
+            return await self._direct_replies.send(address, body, properties)
         try:
-            await publisher.publish(
-                "", address, body, properties,
-                # The broker knows no queue of that name, and would return every reply.
-                mandatory=not address.startswith(_DIRECT_REPLY_TO),
-            )  # fmt: skip
+            await publisher.publish("", address, body, properties)
         except UnroutableError:
             return False
         return True
@@ -170,6 +168,8 @@ class RabbitBus:
             self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
             stack.push_async_callback(self._publisher.supervisor.close)
             await self._publisher.supervisor.start(self._timeout)
+            self._direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
+            stack.push_async_callback(self._direct_replies.close)
             self._stack = stack.pop_all()
         return self
 

@@ -31,10 +31,14 @@ class UnroutableError(Exception):
 class Publisher:
     """Publishes on a supervised channel of its own connection.
 
-    `timeout` bounds, in seconds, each publish with all its waiting.
+    `timeout` bounds, in seconds, each publish with all its waiting; `attempts` how often a
+    body is sent when the connection is lost before the confirm.
     """
 
-    def __init__(self, link: Link, namespace: str, timeout: float) -> None:
+    def __init__(
+        self, link: Link, namespace: str, timeout: float, *, attempts: int = _ATTEMPTS
+    ) -> None:
+        self._attempts = attempts
         self._link = link
         self._namespace = namespace
         self._timeout = timeout
@@ -83,7 +87,7 @@ class Publisher:
         mandatory: bool,
     ) -> None:
         given_id = properties.message_id
-        for remaining in reversed(range(_ATTEMPTS)):
+        for remaining in reversed(range(self._attempts)):
             channel = self.supervisor.current or await self.supervisor.get()
             if self._link.blocked:
                 await self._link.unblocked()

@@ -1,0 +1,244 @@
+"""Lost connections and channels: everything is made again, and nothing is lost on the way."""
+
+import asyncio
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+
+from holdfast_protocol.bus.contract import Bus, Publication
+from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
+from holdfast_protocol.errors import NoRouteError, UnavailableError
+from tests.conformance.bus.harness import RabbitHarness, Replies, has_nothing_more, soon, take
+from tests.conformance.bus.rabbitmq.tools import (
+    call,
+    close_connections,
+    proxy_to,
+    until,
+    vhost_of,
+    warnings_of,
+)
+from tests.services import BrokerApi
+
+pytestmark = pytest.mark.amqp
+
+
+async def test_load_goes_on_through_lost_connections(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi
+) -> None:
+    """Every publish returns, and every body arrives, while the broker cuts connections."""
+    harness = RabbitHarness(fresh_amqp_url)
+    async with harness.bus() as bus, harness.bus() as agent:
+        consumer = await agent.consume("storage", prefetch=200)
+        stop = asyncio.Event()
+        published: list[int] = []
+        arrived: Counter[int] = Counter()
+
+        async def publish() -> None:
+            while not stop.is_set():
+                number = len(published)
+                published.append(number)
+                await bus.publish(Publication("storage.x", b"%d" % number))
+
+        async def consume() -> None:
+            while deliveries := await consumer.receive():
+                arrived.update(int(delivery.body) for delivery in deliveries)
+                await consumer.ack(deliveries)
+
+        consuming = asyncio.create_task(consume())
+        publishing = [asyncio.create_task(publish()) for _ in range(20)]
+        for _ in range(3):
+            await close_connections(rabbitmq_api, fresh_amqp_url, expected=4)
+            await until(lambda: _at_least(len(published), 200))
+        stop.set()
+        await soon(asyncio.gather(*publishing))
+        await until(lambda: _at_least(len(arrived), len(published)))
+        assert set(arrived) == set(published)
+        await consumer.cancel()
+        await soon(consuming)
+
+
+async def test_unsettled_deliveries_come_again_after_a_lost_connection(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi
+) -> None:
+    async with RabbitBus(fresh_amqp_url) as bus:
+        consumer = await bus.consume("storage", prefetch=3)
+        for body in (b"1", b"2", b"3", b"4"):
+            await bus.publish(Publication("storage.x", body))
+        old = await take(consumer, 3)
+        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
+        again = await take(consumer, 3)
+        assert [delivery.body for delivery in again] == [b"1", b"2", b"3"]
+        assert all(delivery.redelivered for delivery in again)
+        # Handles of the lost connection settle nothing, though their numbers are in use.
+        await consumer.ack(old)
+        await consumer.requeue(old)
+        await consumer.ack(again)
+        assert [delivery.body for delivery in await take(consumer, 1)] == [b"4"]
+
+
+async def test_what_had_arrived_but_was_not_received_comes_once(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi
+) -> None:
+    async with RabbitBus(fresh_amqp_url) as bus:
+        consumer = await bus.consume("storage")
+        for body in (b"1", b"2", b"3"):
+            await bus.publish(Publication("storage.x", body))
+        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
+        await until(lambda: _is(not consumer.connected))
+        deliveries = await take(consumer, 3)
+        assert [delivery.body for delivery in deliveries] == [b"1", b"2", b"3"]
+        await consumer.ack(deliveries)
+        assert await has_nothing_more(bus, consumer, "storage")
+
+
+async def test_a_reply_address_survives_a_lost_connection(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi
+) -> None:
+    async with RabbitBus(fresh_amqp_url) as bus:
+        replies = Replies()
+        address = await bus.open_reply_address("me", replies)
+        before = (address.address, address.generation)
+        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
+        await until(lambda: _is(address.generation > before[1]))
+        assert (address.address, address.generation) == (before[0], before[1] + 1)
+        assert await soon(bus.reply(address.address, b"x", "c")) is True
+        assert (await replies.next()).body == b"x"
+
+
+async def test_a_lost_connection_and_its_return_are_logged_once(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "holdfast.bus")
+    async with RabbitBus(fresh_amqp_url) as bus:
+        consumer = await bus.consume("storage")
+        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
+        await until(lambda: _is("consumer of storage is up (2)" in caplog.text))
+        await bus.publish(Publication("storage.x", b"x"))
+        await take(consumer, 1)
+    texts = [record.getMessage() for record in caplog.records if record.name == "holdfast.bus"]
+    assert sum("consuming connection is lost" in text for text in texts) == 1
+    assert sum("publishing connection is lost" in text for text in texts) == 1
+    assert (urlsplit(fresh_amqp_url).password or "?") not in caplog.text
+
+
+async def test_a_queue_that_was_deleted_is_made_again(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    vhost = vhost_of(fresh_amqp_url)
+    async with RabbitBus(fresh_amqp_url) as bus:
+        consumer = await bus.consume("storage")
+        replies = Replies()
+        address = await bus.open_reply_address("me", replies)
+        for queue in ("holdfast.agent.storage", address.address):
+            await call(rabbitmq_api, "DELETE", "queues", vhost, queue)
+        await until(lambda: _is(address.generation == 2))
+        await _publish_until_routed(bus)
+        assert len(await take(consumer, 1)) == 1
+        assert await soon(bus.reply(address.address, b"x", "c")) is True
+        await replies.next()
+    assert any("ended the consumer of storage" in text for text in warnings_of(caplog))
+
+
+async def test_an_exchange_that_was_deleted_is_made_again(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi
+) -> None:
+    vhost = vhost_of(fresh_amqp_url)
+    async with RabbitBus(fresh_amqp_url) as bus:
+        consumer = await bus.consume("storage")
+        await call(rabbitmq_api, "DELETE", "exchanges", vhost, "holdfast.messages")
+        with pytest.raises(NoRouteError):  # the exchange is back, its bindings are not
+            await soon(bus.publish(Publication("storage.x", b"x")))
+        assert consumer.connected
+        again = await bus.consume("storage")
+        await bus.publish(Publication("storage.x", b"x"))
+        waiting = {asyncio.create_task(one.receive()) for one in (consumer, again)}
+        done, pending = await soon(asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))
+        assert [delivery.body for delivery in done.pop().result()] == [b"x"]
+        for task in pending:
+            task.cancel()
+
+
+async def test_a_channel_closed_by_the_broker_is_noticed_and_made_again(
+    fresh_amqp_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RabbitBus(fresh_amqp_url) as bus:
+        consumer = await bus.consume("storage")
+        await bus.publish(Publication("storage.x", b"x"))
+        await take(consumer, 1)
+        # As after the broker's own acknowledgement timeout: the channel is closed with 406.
+        subscription = consumer._subscription
+        assert subscription is not None
+        await subscription._channel.basic_ack(4711)
+        (again,) = await take(consumer, 1)
+        assert (again.body, again.redelivered) == (b"x", True)
+    assert any("consumer of storage is lost" in text for text in warnings_of(caplog))
+
+
+async def test_a_broker_that_falls_silent_is_unavailable_in_time_and_found_again(
+    amqp_url: str,
+) -> None:
+    harness = RabbitHarness(amqp_url)
+    async with proxy_to(amqp_url) as (proxy, url):
+        bus = RabbitBus(f"{url}?heartbeat=1", namespace=harness.namespace, operation_timeout=0.5)
+        async with bus:
+            consumer = await bus.consume("storage")
+            before = proxy.connections
+            proxy.freeze()
+            with pytest.raises(UnavailableError):
+                await soon(bus.publish(Publication("storage.x", b"lost?")))
+            with pytest.raises(UnavailableError):
+                await soon(bus.reply(f"{harness.namespace}.reply.x", b"lost?", None))
+            await soon(consumer.ack([]))
+            await until(lambda: _is(not consumer.connected))
+            proxy.thaw()
+            await until(lambda: _is(consumer.connected and proxy.connections > before))
+            await _publish_until_routed(bus)
+            await soon(consumer.receive())
+
+
+async def test_a_publish_waits_for_a_connection_but_not_longer_than_its_timeout(
+    fresh_amqp_url: str, rabbitmq_api: BrokerApi
+) -> None:
+    async with proxy_to(fresh_amqp_url) as (proxy, url):
+        async with RabbitBus(url, operation_timeout=10) as bus:
+            consumer = await bus.consume("storage")
+            await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
+            await soon(bus.publish(Publication("storage.x", b"x")))
+            await take(consumer, 1)
+            assert proxy.connections >= 4
+
+
+async def test_closing_while_the_broker_is_silent_is_quick(amqp_url: str) -> None:
+    harness = RabbitHarness(amqp_url)
+    async with proxy_to(amqp_url) as (proxy, url):
+        async with RabbitBus(url, namespace=harness.namespace) as bus:
+            await bus.consume("storage")
+            await bus.open_reply_address("me", Replies())
+            proxy.freeze()
+            publishing = asyncio.create_task(bus.publish(Publication("storage.x", b"x")))
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(bus.__aexit__(None, None, None))
+            async with asyncio.timeout(40):
+                await asyncio.wait([closing, publishing])
+            assert closing.exception() is None
+            assert publishing.exception() is not None
+
+
+async def _publish_until_routed(bus: Bus) -> None:
+    async def routed() -> bool:
+        try:
+            await bus.publish(Publication("storage.x", b"x"))
+        except (NoRouteError, UnavailableError):
+            return False
+        return True
+
+    await until(routed)
+
+
+async def _is(condition: bool) -> bool:
+    return condition
+
+
+async def _at_least(count: int, wanted: int) -> bool:
+    return count >= wanted
