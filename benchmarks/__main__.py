@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     chosen = parser.parse_args(arguments)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=100)  # a file has no width of its own
     if chosen.list:
         _print_list(console)
         return 0

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
-from statistics import median
 from time import perf_counter
 from typing import TypeAlias
 
@@ -56,12 +55,12 @@ async def total_rate(request: Request, *, in_flight: int, total: int) -> float:
     return total / (perf_counter() - begin)
 
 
-async def median_milliseconds(request: Request, *, times: int, warm: int = 0) -> float:
-    """The median duration of one request, one at a time."""
+async def milliseconds(request: Request, *, times: int, warm: int = 0) -> list[float]:
+    """The durations of `times` requests, one at a time, after `warm` that do not count."""
     durations = []
     for round_number in range(warm + times):
         begin = perf_counter()
         await request(next(_numbers))
         if round_number >= warm:
-            durations.append(perf_counter() - begin)
-    return median(durations) * 1000
+            durations.append((perf_counter() - begin) * 1000)
+    return durations

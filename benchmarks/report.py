@@ -27,9 +27,8 @@ def print_results(console: Console, results: Sequence[Result]) -> None:
 
 def _goals(results: Sequence[Result]) -> Table:
     table = Table(title="Figures", title_justify="left", caption_justify="left")
-    for heading in ("case", "measured", "reference"):
-        table.add_column(heading)
-    for heading in ("value", "of the reference", "figure", "target"):
+    table.add_column("figure")
+    for heading in ("measured", "reference", "ratio", "target"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for result in results:
@@ -37,7 +36,7 @@ def _goals(results: Sequence[Result]) -> Table:
             table.add_row(*_goal_row(result, goal))
         if result.case.goals:
             table.add_section()
-    table.caption = "figure: the median of the ratios within each run, or the value itself"
+    table.caption = "all are medians of the runs; a ratio is taken within each run"
     return table
 
 
@@ -47,13 +46,13 @@ def _goal_row(result: Result, goal: Goal) -> list[str | Text]:
     value = result.value(goal.series)
     references = [result.value(name) for name in goal.reference]
     known = [reference for reference in references if reference is not None]
+    over = f" ÷ ({' + '.join(goal.reference)})" if len(goal.reference) > 1 else ""
+    over = f" ÷ {goal.reference[0]}" if len(goal.reference) == 1 else over
     return [
-        result.case.name,
-        goal.series,
-        " + ".join(goal.reference),
+        f"{result.case.name}: {goal.series}{over}",
         "–" if value is None else f"{_number(value)} {unit}",
         f"{_number(sum(known))} {unit}" if known else "",
-        "–" if figure is None else _figure(goal, figure, unit),
+        f"{figure:.2f} ×" if figure is not None and goal.reference else "",
         _target(goal, unit),
         _verdict(goal, figure),
     ]
@@ -65,10 +64,6 @@ def _verdict(goal: Goal, figure: float | None) -> Text:
     if goal.is_met(figure):
         return Text("met", style="green")
     return Text("MISSED", style="bold yellow")
-
-
-def _figure(goal: Goal, figure: float, unit: str) -> str:
-    return f"{figure:.2f} ×" if goal.reference else f"{_number(figure)} {unit}"
 
 
 def _target(goal: Goal, unit: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import ClassVar
 
 from benchmarks.agent import storage_agent
 from benchmarks.environment import IN_FLIGHT, Bench
@@ -25,7 +26,7 @@ class Saves(Case):
 
     name = "saves"
     title = f"storage_save through AgentClient, {IN_FLIGHT} in flight"
-    series = {
+    series: ClassVar = {
         "holdfast": Series("storage_save through AgentClient, PostgreSQL, exactly once", "/s"),
         "raw echo": Series("aio-pika echo by hand, one message per request", "/s"),
         "faststream": Series("FastStream echo, broker.request", "/s"),
@@ -96,7 +97,7 @@ class Foreign(Case):
     title = (
         f"storage_save from a plain AMQP client, one envelope per message, {IN_FLIGHT} in flight"
     )
-    series = {
+    series: ClassVar = {
         "holdfast": Series("storage_save, PostgreSQL, exactly once", "/s"),
         "raw echo": Series("aio-pika echo by hand, the same client", "/s"),
     }
