@@ -1,4 +1,4 @@
-"""What travels between agents: envelopes, typed actions, codec, errors."""
+"""What is said between agents: envelopes, the client that sends them, the errors they raise."""
 
 from .client import AgentClient
 from .errors import (

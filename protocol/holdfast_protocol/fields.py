@@ -7,7 +7,7 @@ its error, so that no text of the validation library (and no input) reaches a re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -94,8 +94,8 @@ class FirstFault:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        schema = handler(source)
-        return cs.list_schema(schema["items_schema"], strict=True, fail_fast=True)
+        (item,) = get_args(source)
+        return cs.list_schema(handler.generate_schema(item), strict=True, fail_fast=True)
 
 
 def _time(value: object) -> datetime:
@@ -215,4 +215,4 @@ Direction = Annotated[Literal["asc", "desc"], Explained('must be "asc" or "desc"
 
 def placed_error(message: str, *place: str | int) -> PydanticCustomError:
     """An error of a whole model that names the place inside it."""
-    return PydanticCustomError("placed", message, {"place": list(place)})
+    return PydanticCustomError("placed", "{message}", {"message": message, "place": list(place)})
