@@ -98,9 +98,11 @@ def scan(value: Parsed, body: bytes) -> Parsed:
     """
     try:
         orjson.dumps(value)
-    except orjson.JSONEncodeError:
+        return _SCANNER.decode(body.decode())
+    except (orjson.JSONEncodeError, RecursionError):
         raise NotJsonError("is nested too deeply") from None
-    return _SCANNER.decode(body.decode())
+    except ValueError:  # the two parsers disagree: believe the one that refuses
+        raise NotJsonError("is not UTF-8 JSON") from None
 
 
 def is_clean(scanned: Parsed, body: bytes, levels: int) -> bool:

@@ -1,6 +1,12 @@
 """Random JSON texts for the tests: every way of writing, and every fault of the contract."""
 
+from typing import Final
+
+from hypothesis import settings
 from hypothesis import strategies as st
+
+LAW: Final = settings(deadline=None)
+"""Laws are about what holds, not about how long it takes on a busy machine."""
 
 _BLANKS = st.text(" \t\r\n", max_size=2)
 

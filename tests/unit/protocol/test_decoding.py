@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from holdfast_protocol import AgentMessage
 from holdfast_protocol.codec import Batch, Limits, Refusal, decode_messages
-from tests.unit.protocol.json_texts import CLEAN_VALUES, VALUES
+from tests.unit.protocol.json_texts import CLEAN_VALUES, LAW, VALUES
 
 
 def decode(
@@ -292,12 +292,14 @@ class TestLevels:
         assert isinstance(decode(body(97)).items[0], Refusal)
 
 
+@LAW
 @given(VALUES)
 def test_nothing_a_sender_writes_raises(text: str) -> None:
     for body in (text, f"[{text}]", f'{{"action":"a","payload":{text}}}'):
         assert decode(body.encode()).items
 
 
+@LAW
 @given(CLEAN_VALUES)
 def test_a_payload_arrives_as_it_was_written(value: JsonValue) -> None:
     payload: dict[str, JsonValue] = {"task": value}

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from holdfast_protocol import ValidationError
 from holdfast_protocol.codec import canonical_json, payload_digest
-from tests.unit.protocol.json_texts import CLEAN_VALUES
+from tests.unit.protocol.json_texts import CLEAN_VALUES, LAW
 
 
 def shuffled(value: JsonValue, order: random.Random) -> JsonValue:
@@ -22,6 +22,7 @@ def shuffled(value: JsonValue, order: random.Random) -> JsonValue:
     return [shuffled(item, order) for item in value] if isinstance(value, list) else value
 
 
+@LAW
 @given(CLEAN_VALUES, st.randoms())
 def test_key_order_is_ignored(value: JsonValue, order: random.Random) -> None:
     other = shuffled(value, order)
@@ -29,6 +30,7 @@ def test_key_order_is_ignored(value: JsonValue, order: random.Random) -> None:
     assert payload_digest("a", other) == payload_digest("a", value)
 
 
+@LAW
 @given(CLEAN_VALUES)
 def test_the_canonical_text_is_the_value(value: JsonValue) -> None:
     text = canonical_json(value)

@@ -20,7 +20,7 @@ from holdfast_protocol.codec import (
     split_replies,
 )
 from holdfast_protocol.replies import RawJson, Reply
-from tests.unit.protocol.json_texts import CLEAN_VALUES
+from tests.unit.protocol.json_texts import CLEAN_VALUES, LAW
 
 MESSAGE = AgentMessage(action="storage_get", id="m-1", correlation_id="talk")
 
@@ -46,12 +46,14 @@ MESSAGES = st.builds(
 
 
 class TestMessages:
+    @LAW
     @given(MESSAGES)
     def test_a_message_comes_back_equal(self, message: AgentMessage) -> None:
         (back,) = decode_messages(encode_message(message)).items
         assert back == message
         assert repr(back) == repr(message)
 
+    @LAW
     @given(st.lists(MESSAGES, min_size=1, max_size=4))
     def test_so_do_several(self, messages: list[AgentMessage]) -> None:
         batch = decode_messages(encode_messages(messages))
@@ -151,6 +153,7 @@ class TestReplies:
         assert b'"result":{"n": 1.10},' in whole
         assert b'"result":[{"n": 1.10},{"status":"success","result":{"n": 1.10}}]' in inside
 
+    @LAW
     @given(CLEAN_VALUES)
     def test_a_result_comes_back_equal(self, value: JsonValue) -> None:
         plain = Reply.success(MESSAGE, "s", value)
@@ -165,6 +168,7 @@ class TestSplitting:
     def test_what_fits_stays_together(self) -> None:
         assert len(split_replies(self.REPLIES, 100_000)) == 1
 
+    @LAW
     @given(st.integers(1, 8_000))
     def test_nothing_is_lost_and_the_limit_holds(self, limit: int) -> None:
         replies = [Reply.success(MESSAGE, "s", n) for n in range(20)]

@@ -18,7 +18,7 @@ from holdfast_protocol.jsontext import (
     load,
     scan,
 )
-from tests.unit.protocol.json_texts import CLEAN_VALUES, VALUES
+from tests.unit.protocol.json_texts import CLEAN_VALUES, LAW, VALUES
 
 LEVELS: Final = 96
 
@@ -49,7 +49,7 @@ def place(text: str) -> tuple[str | int, ...]:
     return problem.loc
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 @given(VALUES)
 @example('{"a":1,"a":1}')
 @example('{"a":[9223372036854775808]}')
@@ -63,6 +63,7 @@ def test_fast_and_slow_reading_agree(text: str) -> None:
     assert exactly(read(body)) == exactly(read_slowly(body))
 
 
+@LAW
 @given(CLEAN_VALUES)
 def test_every_way_of_writing_reads_the_same(value: JsonValue) -> None:
     written = [
@@ -75,6 +76,7 @@ def test_every_way_of_writing_reads_the_same(value: JsonValue) -> None:
     assert {exactly(read(body)) for body in written} == {exactly(value)}
 
 
+@LAW
 @given(CLEAN_VALUES)
 def test_compact_and_indented_text_is_proven_without_a_scan(value: JsonValue) -> None:
     for option in (None, orjson.OPT_INDENT_2):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast_protocol.times import format_micros, format_time, parse_time, to_micros
+from tests.unit.protocol.json_texts import LAW
 
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 # A day from either end of the calendar, every moment has a UTC form.
@@ -72,11 +73,13 @@ def test_anything_else_is_refused(text: str) -> None:
         parse_time(text)
 
 
+@LAW
 @given(MOMENTS)
 def test_the_parser_agrees_with_the_standard_library(moment: datetime) -> None:
     assert parse_time(moment.isoformat()) == datetime.fromisoformat(moment.isoformat())
 
 
+@LAW
 @given(MOMENTS)
 def test_a_formatted_time_is_the_same_moment_in_utc(moment: datetime) -> None:
     text = format_time(moment)
@@ -85,6 +88,7 @@ def test_a_formatted_time_is_the_same_moment_in_utc(moment: datetime) -> None:
     assert parse_time(text) == moment
 
 
+@LAW
 @given(MOMENTS)
 def test_microseconds_since_1970_have_the_same_form(moment: datetime) -> None:
     assert format_micros(to_micros(moment)) == format_time(moment)
