@@ -128,22 +128,30 @@ class Workspace:
         Raises:
             ConflictError, TooLargeError, StorageError: nothing was changed.
         """
-        collection = operation.collection
         wanted = operation.document.get("id")
-        if isinstance(wanted, (int, str)):
-            record_id: RecordId = wanted
-            key = record_key(record_id)
-            present = self._rows.get((collection, key))
-            self._check_save_version(present, operation.if_version)
-        else:
-            record_id = self._next_id(collection)
-            key = integer_key(record_id)
-            present = None
-        document = _bounded(saved_document(operation, record_id))
+        if not isinstance(wanted, (int, str)):
+            return self._create(operation)
+        collection, key = operation.collection, record_key(wanted)
+        present = self._rows.get((collection, key))
+        self._check_save_version(present, operation.if_version)
+        document = saved_document(operation, wanted)
         row = self._saved_row(key, document, present, operation.ttl_seconds)
         self._put_row(collection, present, row)
-        self._move_counter(collection, record_id)
+        if isinstance(wanted, int):
+            self._reserve(collection, wanted)
         return Saved(_record(row, document), not self.is_live(present))
+
+    def _create(self, operation: Save) -> Saved:
+        """Save under the next integer: what most saves are."""
+        number = self.head(operation.collection).next_id
+        if number > MAX_INTEGER:
+            raise StorageError(f"the integer ids of {operation.collection} are used up")
+        document = saved_document(operation, number)
+        check_size(len(document))
+        row = self._saved_row(integer_key(number), document, None, operation.ttl_seconds)
+        self._put_row(operation.collection, None, row)
+        self._reserve(operation.collection, number)
+        return Saved(_record(row, document), True)
 
     def get(self, operation: Get) -> Found:
         """Read.
@@ -166,7 +174,8 @@ class Workspace:
         # The id stays whatever the patch says: a null in it was refused, an equal one is the same.
         after = updated(before, operation.changes, operation.increment, operation.append)
         check_document(after)
-        document = _bounded(encode_json(after))
+        document = encode_json(after)
+        check_size(len(document))
         new = Row(row.key, row.version + 1, document, row.created_at, self.now, row.expires_at)
         self._put_row(operation.collection, row, new)
         return Found(_record(new, document))
@@ -200,16 +209,11 @@ class Workspace:
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _next_id(self, collection: str) -> int:
-        number = self.head(collection).next_id
-        if number > MAX_INTEGER:
-            raise StorageError(f"the integer ids of {collection} are used up")
-        return number
-
-    def _move_counter(self, collection: str, record_id: RecordId) -> None:
-        head = self.head(collection)
-        if isinstance(record_id, int) and record_id >= head.next_id:
-            self._put_head(collection, Head(record_id + 1, head.slots))
+    def _reserve(self, collection: str, number: int) -> None:
+        """Never give this id out again."""
+        head = self._heads.get(collection, _NEW)
+        if number >= head.next_id:
+            self._put_head(collection, Head(number + 1, head.slots))
 
     def _saved_row(
         self, key: bytes, document: bytes, present: Row | None, ttl_seconds: float | None
@@ -270,11 +274,6 @@ def _document(row: Row) -> bytes:
     if row.document is None:
         raise StorageError("a live row has a document")
     return row.document
-
-
-def _bounded(document: bytes) -> bytes:
-    check_size(len(document))
-    return document
 
 
 def _check_version(row: Row, if_version: int | None) -> None:
