@@ -1,27 +1,33 @@
-"""Holdfast's storage agent as a process of its own, as `holdfast serve` runs it."""
+"""Holdfast's storage agent as a process of its own: `holdfast serve`, as in production."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from .addresses import AMQP_URL
 from .broker import wait_for_consumer
 from .processes import Server, server
 
-QUEUE = "holdfast.agent.storage"
+_COMMAND = Path(sys.executable).with_name("holdfast")
 
 
 @asynccontextmanager
 async def storage_agent(
     amqp_url: str, backend_url: str, *, namespace: str = "holdfast"
 ) -> AsyncIterator[Server]:
-    """A storage agent that serves when this is entered."""
+    """A storage agent with its default settings, which serves when this is entered.
+
+    Redis may be configured to lose what it acknowledged; that is allowed here, and told in the
+    machine's facts.
+    """
     environment = {
-        AMQP_URL: amqp_url,
-        "HOLDFAST_BENCH_BACKEND": backend_url,
-        "HOLDFAST_BENCH_NAMESPACE": namespace,
+        "HOLDFAST_BUS": amqp_url,
+        "HOLDFAST_BACKEND": backend_url,
+        "HOLDFAST_NAMESPACE": namespace,
+        "HOLDFAST_ALLOW_UNSAFE_REDIS": "true",
     }
-    async with server("agent", ["-m", "benchmarks.serve_agent"], environment) as process:
+    async with server("agent", [str(_COMMAND), "serve"], environment) as process:
         ready = asyncio.ensure_future(wait_for_consumer(amqp_url, f"{namespace}.agent.storage"))
         await process.wait_until(ready)
         yield process

@@ -1,12 +1,13 @@
 """The queries of the case `queries`, and how Holdfast is asked them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from holdfast_backends import Backend
 from holdfast_backends.filters import parse_filter
-from holdfast_backends.operations import Find, Index, Save, parse_sort
-from holdfast_backends.outcomes import Failed, IndexState, Page
+from holdfast_backends.operations import Find, Index, Operation, Save, parse_sort
+from holdfast_backends.outcomes import Failed, IndexState, Outcome, Page
 
 from .documents import OWNERS, task
 
@@ -16,6 +17,7 @@ DEEP: Final = 0.9
 """Where the deep page begins, as a part of all documents."""
 
 _BATCH = 1_000
+_READY_SECONDS = 60.0
 _WALK = 10_000
 _SPREAD = 611_953  # a prime: ranks are a permutation of the ids' order
 
@@ -57,19 +59,25 @@ class HoldfastQueries:
         self._deep_cursor: str | None = None
 
     async def load(self) -> None:
-        """Declare the indexes, and save all documents."""
-        for outcome in await self._backend.execute([Index(paths=INDEXED)]):
-            if isinstance(outcome, Failed):
-                raise outcome.error
+        """Declare the indexes, wait until they are ready, and save all documents."""
+        await self._execute([Index(paths=INDEXED)])
+        async with asyncio.timeout(_READY_SECONDS):
+            while not await self._is_indexed():  # noqa: ASYNC110 — a backend tells nobody
+                await asyncio.sleep(0.05)
         for first in range(0, self._total, _BATCH):
             numbers = range(first, first + _BATCH)
-            saves = [Save(document(number, self._total)) for number in numbers]
-            for outcome in await self._backend.execute(saves):
-                if isinstance(outcome, Failed):
-                    raise outcome.error
-        state = (await self._backend.execute([Index()]))[0]
-        if not (isinstance(state, IndexState) and state.ready):
-            raise RuntimeError("the indexes are not ready")
+            await self._execute([Save(document(number, self._total)) for number in numbers])
+
+    async def _is_indexed(self) -> bool:
+        state = (await self._execute([Index()]))[0]
+        return isinstance(state, IndexState) and state.ready
+
+    async def _execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        outcomes = await self._backend.execute(operations)
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                raise outcome.error
+        return outcomes
 
     async def walk_to_the_deep_page(self) -> None:
         """Page to where the deep page begins, in large pages."""
@@ -97,9 +105,7 @@ class HoldfastQueries:
                 return _by_rank(PAGE, self._deep_cursor)
 
     async def _page(self, find: Find) -> Page:
-        outcome = (await self._backend.execute([find]))[0]
-        if isinstance(outcome, Failed):
-            raise outcome.error
+        outcome = (await self._execute([find]))[0]
         if not isinstance(outcome, Page):
             raise TypeError("a find is answered with a page")
         return outcome

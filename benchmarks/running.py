@@ -38,6 +38,8 @@ async def run_cases(bench: Bench, cases: Sequence[Case], console: Console) -> li
 async def _run(bench: Bench, case: Case, advance: Callable[[], None]) -> Result:
     result = Result(case, load=load())
     bench.notes = result.notes
+    trace = OUTPUT / f"{case.name}.error.txt"
+    trace.unlink(missing_ok=True)
     begin = perf_counter()
     try:
         bench.stage("preparing")
@@ -48,7 +50,6 @@ async def _run(bench: Bench, case: Case, advance: Callable[[], None]) -> Result:
     except Exception as error:  # noqa: BLE001 — the other cases are still worth measuring
         result.error = _one_line(error)
         OUTPUT.mkdir(exist_ok=True)
-        trace = OUTPUT / f"{case.name}.error.txt"
         trace.write_text("".join(traceback.format_exception(error)))
         result.notes.append(f"the traceback is in {trace}")
     result.seconds = perf_counter() - begin
