@@ -21,7 +21,6 @@ class Commands:
         self._positions: dict[bytes, int] = {}
         self.types: list[bytes] = []
         self.arguments: list[Argument] = []
-        self.chunks = 0
         for key, kind in first:
             self._position(key, kind)
 

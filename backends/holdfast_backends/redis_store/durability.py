@@ -11,6 +11,8 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
+from .failures import translated
+
 _LEAST_VERSION = (6, 2)
 _UNKNOWN = "unknown"
 
@@ -40,8 +42,13 @@ class Finding:
 
 
 async def server_version(client: "Redis") -> tuple[int, int]:
-    """Major and minor version of the server."""
-    text = str((await _info(client, "server")).get("redis_version", ""))
+    """Major and minor version of the server.
+
+    Raises:
+        StorageError: the server cannot be asked.
+    """
+    with translated():
+        text = str((await _info(client, "server")).get("redis_version", ""))
     major, _, rest = text.partition(".")
     minor = rest.partition(".")[0]
     return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
@@ -59,9 +66,10 @@ async def check_durability(client: "Redis") -> list[Finding]:
     is a finding.
 
     Raises:
-        redis.exceptions.RedisError: the server cannot be asked.
+        StorageError: the server cannot be asked.
     """
-    known = await _configuration(client)
+    with translated():
+        known = await _configuration(client)
     findings = [
         _finding(known, "appendonly", "yes"),
         _finding(known, "appendfsync", "always"),

@@ -12,7 +12,6 @@ from holdfast_backends.store import Head, Snapshot, Unit
 from .address import parse_address
 from .client import Argument, RedisClient, items, number, texts
 from .durability import Finding, check_durability, is_supported, server_version
-from .failures import translated
 from .layout import ALL, VERSION, Layout, unpack_head
 from .leases import Conflicts, Lease
 from .scripts import FORGET, MAX_ARGUMENTS, PROBE, READ
@@ -163,11 +162,9 @@ class RedisStore:
             await client.close()
 
     async def _check_server(self, client: RedisClient) -> None:
-        with translated():
-            version = await server_version(client.driver)
-            if not is_supported(version):
-                raise SchemaError("Redis 6.2 or later is needed")
-            self._findings = tuple(await check_durability(client.driver))
+        if not is_supported(await server_version(client.driver)):
+            raise SchemaError("Redis 6.2 or later is needed")
+        self._findings = tuple(await check_durability(client.driver))
         if self._findings and not self._allow_unsafe:
             advice = "; ".join(finding.advice for finding in self._findings)
             raise UnsafeStoreError(f"this Redis may lose acknowledged writes: {advice}")

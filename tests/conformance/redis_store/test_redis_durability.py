@@ -142,7 +142,7 @@ async def test_what_was_acknowledged_survives_a_crash(tmp_path: Path) -> None:
 
 
 async def test_a_frozen_server_leaves_a_commit_unknown(tmp_path: Path) -> None:
-    async with redis_server(tmp_path) as server, RedisStore(server.url, timeout=0.3) as store:
+    async with redis_server(tmp_path) as server, RedisStore(server.url, timeout=1.0) as store:
         async with store.write(["tasks"]) as unit:
             await unit.load(Wanted(["tasks"], [], []))
             server.send(signal.SIGSTOP)
