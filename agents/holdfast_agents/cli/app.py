@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .demo import demo
 from .replay import replay
 from .send import send
 from .serve import serve
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print local variables, and those hold passwords
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
 app.command()(serve)
 app.command()(send)
 app.command()(replay)

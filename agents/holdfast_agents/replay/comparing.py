@@ -12,7 +12,8 @@ matter. What no two runs can have in common is not compared:
 More is left out by paths such as `result.title` or `meta.records.*.version`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -23,7 +24,8 @@ from holdfast_protocol.codec import canonical_json
 from holdfast_protocol.errors import ValidationError
 from holdfast_protocol.messages import AgentResponse
 
-_Pattern: TypeAlias = tuple[str, ...]
+_Tree: TypeAlias = "dict[str, _Tree]"
+"""Paths by their first segment; a path ends in an empty tree."""
 _ANY: Final = "*"
 _LONGEST_TEXT: Final = 120
 
@@ -55,6 +57,7 @@ class _Missing:
 
 
 _MISSING: Final = _Missing()
+_NOTHING: Final[_Tree] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +82,52 @@ class Comparison:
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
         self.ignored: tuple[str, ...] = (*IGNORED, *ignore)
-        self._always = [_pattern(path) for path in self.ignored]
+        self._always = _tree(self.ignored)
         self._by_action = {
-            action: [*self._always, *(_pattern(path) for path in paths)]
-            for action, paths in IGNORED_BY_ACTION.items()
+            action: _tree((*self.ignored, *paths)) for action, paths in IGNORED_BY_ACTION.items()
         }
 
     def differences(
         self, action: str, expected: AgentResponse, got: AgentResponse
     ) -> list[Difference]:
         """Where the answers to a message differ; nothing when they are equal."""
-        patterns = self._by_action.get(action, self._always)
-        return list(_compared(_fields(expected), _fields(got), patterns, ()))
+        search = _Search()
+        ignored = self._by_action.get(action, self._always)
+        search.compare(_fields(expected), _fields(got), ignored, ())
+        return search.found
 
 
-def _pattern(path: str) -> _Pattern:
-    parts = tuple(path.split("."))
-    if not all(parts):
-        raise ValueError(f"no path of a response: {path!r}")
-    return parts
+def _tree(paths: Iterable[str]) -> _Tree:
+    root: _Tree = {}
+    for path in paths:
+        parts = path.split(".")
+        if not all(parts):
+            raise ValueError(f"no path of a response: {path!r}")
+        node = root
+        for part in parts:
+            node = node.setdefault(part, {})
+        node.clear()  # whatever is below this is left out with it
+    _spread(root)
+    return root
+
+
+def _spread(tree: _Tree) -> None:
+    """Let what holds for any key hold for the named ones too."""
+    for key, below in tree.items():
+        if key != _ANY and below and _ANY in tree:
+            _merge(below, tree[_ANY])
+        _spread(below)
+
+
+def _merge(tree: _Tree, other: _Tree) -> None:
+    if not other:
+        tree.clear()
+        return
+    for key, below in other.items():
+        if key not in tree:
+            tree[key] = deepcopy(below)
+        elif tree[key]:
+            _merge(tree[key], below)
 
 
 def _fields(response: AgentResponse) -> dict[str, JsonValue]:
@@ -116,37 +146,49 @@ def _fields(response: AgentResponse) -> dict[str, JsonValue]:
     }
 
 
-def _compared(
-    expected: JsonValue | _Missing,
-    got: JsonValue | _Missing,
-    patterns: list[_Pattern],
-    path: tuple[str, ...],
-) -> Iterator[Difference]:
-    if isinstance(expected, dict) and isinstance(got, dict):
-        keys = [*expected, *(key for key in got if key not in expected)]
-        for key in keys:
-            sides = expected.get(key, _MISSING), got.get(key, _MISSING)
-            yield from _below(*sides, key, patterns, path)
-    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
-        for index, sides in enumerate(zip(expected, got, strict=True)):
-            yield from _below(*sides, str(index), patterns, path)
-    elif not _same(expected, got):
-        yield Difference(".".join(path) or "(all)", _shown(expected), _shown(got))
+class _Search:
+    """Finds the places where two values differ."""
 
+    def __init__(self) -> None:
+        self.found: list[Difference] = []
 
-def _below(
-    expected: JsonValue | _Missing,
-    got: JsonValue | _Missing,
-    key: str,
-    patterns: list[_Pattern],
-    path: tuple[str, ...],
-) -> Iterator[Difference]:
-    inner = [pattern[1:] for pattern in patterns if pattern[0] in (key, _ANY)]
-    if () in inner:
-        return
-    if not inner and _same(expected, got):
-        return  # nothing to leave out below: the whole is compared at once
-    yield from _compared(expected, got, inner, (*path, key))
+    def compare(
+        self,
+        expected: JsonValue | _Missing,
+        got: JsonValue | _Missing,
+        ignored: _Tree,
+        path: tuple[str, ...],
+    ) -> None:
+        """Compare what stands at a path, except what is ignored below it."""
+        if isinstance(expected, dict) and isinstance(got, dict):
+            for key, value in expected.items():
+                self._below(value, got.get(key, _MISSING), key, ignored, path)
+            for key, value in got.items():
+                if key not in expected:
+                    self._below(_MISSING, value, key, ignored, path)
+        elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+            for index, (one, other) in enumerate(zip(expected, got, strict=True)):
+                self._below(one, other, str(index), ignored, path)
+        elif not _same(expected, got):
+            place = ".".join(path)
+            self.found.append(Difference(place, _shown(expected), _shown(got)))
+
+    def _below(
+        self,
+        expected: JsonValue | _Missing,
+        got: JsonValue | _Missing,
+        key: str,
+        ignored: _Tree,
+        path: tuple[str, ...],
+    ) -> None:
+        inner = ignored.get(key)
+        if inner is None:
+            inner = ignored.get(_ANY)
+        if inner is None:
+            if not _same(expected, got):  # as a whole, which is the fast way
+                self.compare(expected, got, _NOTHING, (*path, key))
+        elif inner:
+            self.compare(expected, got, inner, (*path, key))
 
 
 def _same(expected: JsonValue | _Missing, got: JsonValue | _Missing) -> bool:

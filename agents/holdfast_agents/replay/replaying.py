@@ -25,7 +25,7 @@ from .targets import Target
 
 BATCH_MESSAGES: Final = 256
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-_SAMPLES: Final = 20
+_SAMPLES: Final = 10
 
 
 class ReplayError(Exception):
