@@ -114,8 +114,8 @@ def _free_port() -> int:
 async def redis_server(directory: Path, *options: str) -> AsyncIterator[RedisServer]:
     """A running server; the options come behind those of a safe one."""
     server = RedisServer(directory, (*SAFE, *options))
-    await server.start()
     try:
+        await server.start()
         yield server
     finally:
         await server.stop()
