@@ -1,0 +1,132 @@
+"""Every case that holds on every backend, and the fixtures they use; made for `import *`."""
+
+from .cases.amounts import TestAppend, TestIncrement, TestTheOrderOfAnUpdate
+from .cases.batches import TestExecute, TestTheSameRecordManyTimes
+from .cases.concurrency import TestManyChangesAtOnce, TestManySavesAtOnce, TestOneWinner
+from .cases.copies import TestArgumentsAreLeftAlone, TestWhatIsKeptIsNotShared
+from .cases.counting import TestCollections, TestCount
+from .cases.duplicates import (
+    TestDuplicatesAtOnce,
+    TestReadsHaveNoIdentity,
+    TestTransactionsWithAnIdentity,
+)
+from .cases.expiry import TestAnExpiredRecord, TestSweep, TestTtl
+from .cases.filter_laws import TestLawsOfFilters
+from .cases.filter_refusals import TestRefusedFilters, TestTheLimitsOfAFilter
+from .cases.filtering import TestOperators, TestPaths, TestTheIdAsAPath
+from .cases.hostile import TestHostileText, TestHostileTextInPages
+from .cases.identity import TestAFailureTwice, TestAfterTheRecordMovedOn, TestTheSameMessageTwice
+from .cases.identity_scope import TestAnotherPayload, TestHowLongAnIdentityIsKept
+from .cases.ids import (
+    TestFailedWritesMoveNoCounter,
+    TestGivingOutIds,
+    TestIdsAreNeverGivenOutAgain,
+    TestTheLastInteger,
+    TestWhatAnIdIs,
+)
+from .cases.indexed_writes import TestWritesToIndexedCollections
+from .cases.indexes import TestAnIndexChangesNoAnswer, TestDeclaringIndexes
+from .cases.merging import TestMergePatch, TestWhatAnUpdateRefuses
+from .cases.ordering import (
+    TestSeveralSortKeys,
+    TestSortPaths,
+    TestTheOrderOfIds,
+    TestTheOrderOfValues,
+)
+from .cases.paging import (
+    TestPages,
+    TestPagesOfSoManyBytes,
+    TestPagingWhileOthersWrite,
+    TestWhatACursorBelongsTo,
+)
+from .cases.projecting import TestFields
+from .cases.saving import TestDelete, TestInstants, TestNotFound, TestSave
+from .cases.transaction_views import (
+    TestReadsOfATransaction,
+    TestTransactionsBesideOthers,
+    TestTransactionsOfSoManyBytes,
+)
+from .cases.transactions import TestAtomicTransactions, TestTransactionsThatAreNotAtomic
+from .cases.values import TestKeptValues, TestRefusedValues, TestTheSizeOfADocument
+from .cases.versions import (
+    TestDeleteIfVersion,
+    TestSaveIfVersion,
+    TestUpdateIfVersion,
+    TestVersions,
+    TestVersionsAfterADelete,
+)
+from .fixtures import backend, clock
+from .harness import OpenBackend
+
+__all__ = [
+    "OpenBackend",
+    "TestAFailureTwice",
+    "TestAfterTheRecordMovedOn",
+    "TestAnExpiredRecord",
+    "TestAnIndexChangesNoAnswer",
+    "TestAnotherPayload",
+    "TestAppend",
+    "TestArgumentsAreLeftAlone",
+    "TestAtomicTransactions",
+    "TestCollections",
+    "TestCount",
+    "TestDeclaringIndexes",
+    "TestDelete",
+    "TestDeleteIfVersion",
+    "TestDuplicatesAtOnce",
+    "TestExecute",
+    "TestFailedWritesMoveNoCounter",
+    "TestFields",
+    "TestGivingOutIds",
+    "TestHostileText",
+    "TestHostileTextInPages",
+    "TestHowLongAnIdentityIsKept",
+    "TestIdsAreNeverGivenOutAgain",
+    "TestIncrement",
+    "TestInstants",
+    "TestKeptValues",
+    "TestLawsOfFilters",
+    "TestManyChangesAtOnce",
+    "TestManySavesAtOnce",
+    "TestMergePatch",
+    "TestNotFound",
+    "TestOneWinner",
+    "TestOperators",
+    "TestPages",
+    "TestPagesOfSoManyBytes",
+    "TestPagingWhileOthersWrite",
+    "TestPaths",
+    "TestReadsHaveNoIdentity",
+    "TestReadsOfATransaction",
+    "TestRefusedFilters",
+    "TestRefusedValues",
+    "TestSave",
+    "TestSaveIfVersion",
+    "TestSeveralSortKeys",
+    "TestSortPaths",
+    "TestSweep",
+    "TestTheIdAsAPath",
+    "TestTheLastInteger",
+    "TestTheLimitsOfAFilter",
+    "TestTheOrderOfAnUpdate",
+    "TestTheOrderOfIds",
+    "TestTheOrderOfValues",
+    "TestTheSameMessageTwice",
+    "TestTheSameRecordManyTimes",
+    "TestTheSizeOfADocument",
+    "TestTransactionsBesideOthers",
+    "TestTransactionsOfSoManyBytes",
+    "TestTransactionsThatAreNotAtomic",
+    "TestTransactionsWithAnIdentity",
+    "TestTtl",
+    "TestUpdateIfVersion",
+    "TestVersions",
+    "TestVersionsAfterADelete",
+    "TestWhatACursorBelongsTo",
+    "TestWhatAnIdIs",
+    "TestWhatAnUpdateRefuses",
+    "TestWhatIsKeptIsNotShared",
+    "TestWritesToIndexedCollections",
+    "backend",
+    "clock",
+]
