@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from .demo import demo
+from .doctor import doctor
+from .migrate import migrate
 from .replay import replay
 from .send import send
 from .serve import serve
@@ -22,6 +24,8 @@ app.command()(demo)
 app.command()(serve)
 app.command()(send)
 app.command()(replay)
+app.command()(migrate)
+app.command()(doctor)
 
 
 def _version(wanted: bool) -> None:
