@@ -28,7 +28,7 @@ async def embedded(
         sender: whose messages these are.
 
     Raises:
-        ValueError: the backend's URL is wrong.
+        InvalidValueError: the backend's URL is wrong.
         StorageError: the backend cannot be opened.
     """
     async with open_service(backend=backend, options=options) as service:

@@ -110,7 +110,7 @@ async def open_service(
         backend: the URL of a backend.
 
     Raises:
-        ValueError: a URL or an agent's name is wrong.
+        ValueError: the bus URL or an agent's name is wrong.
         StorageError: the backend cannot be opened.
         UnavailableError: the broker cannot be reached.
     """
@@ -146,7 +146,7 @@ async def open_agents(
     """Every agent there is, by name, over one backend and without a bus.
 
     Raises:
-        ValueError: the URL is wrong.
+        ValueError: the bus URL is wrong.
         StorageError: the backend cannot be opened.
     """
     chosen = options if options is not None else ServiceOptions()

@@ -13,7 +13,7 @@ from typing import Self
 
 from .backend import DEFAULT_RETENTION_SECONDS, StoreBackend, system_clock
 from .contract import Capabilities
-from .errors import StorageError
+from .errors import InvalidValueError, StorageError
 from .executor import Clock
 from .opening import BackendOptions
 from .store import (
@@ -216,8 +216,8 @@ def open_memory(url: str, options: BackendOptions) -> InMemoryBackend:
     """The factory of `memory://` URLs.
 
     Raises:
-        ValueError: there is more in the URL than its scheme.
+        InvalidValueError: there is more in the URL than its scheme.
     """
     if url != "memory://":
-        raise ValueError("the in-memory backend's URL is memory:// and nothing more")
+        raise InvalidValueError("the in-memory backend's URL is memory:// and nothing more")
     return InMemoryBackend(clock=options.clock, retention_seconds=options.retention_seconds)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from .backend import DEFAULT_RETENTION_SECONDS, system_clock
 from .contract import Backend
+from .errors import InvalidValueError
 from .executor import Clock
 
 GROUP = "holdfast.backends"
@@ -41,7 +42,7 @@ class BackendFactory(Protocol):
         """A backend for the URL, not yet entered.
 
         Raises:
-            ValueError: the URL is malformed. The text holds no password.
+            InvalidValueError: the URL is malformed. The text holds no password.
         """
         ...
 
@@ -50,18 +51,18 @@ def open_backend(url: str, options: BackendOptions | None = None) -> Backend:
     """A backend for the URL, not yet entered: `async with open_backend(url) as backend`.
 
     Raises:
-        ValueError: no backend has this scheme, its driver is not installed, or the URL is
+        InvalidValueError: no backend has this scheme, its driver is not installed, or the URL is
             malformed. The text holds no password.
     """
     scheme, separator, _rest = url.partition("://")
     found = {point.name: point for point in entry_points(group=GROUP)}
     if not separator or scheme not in found:
         known = ", ".join(f"{name}://" for name in sorted(found))
-        raise ValueError(f"the backend's URL must begin with one of: {known}")
+        raise InvalidValueError(f"the backend's URL must begin with one of: {known}")
     try:
         factory: BackendFactory = found[scheme].load()
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise InvalidValueError(
             f"the {scheme} backend needs {error.name}: pip install 'holdfast[{scheme}]'"
         ) from error
     return factory(url, options if options is not None else BackendOptions())

@@ -11,13 +11,14 @@ class RedisBackend(StoreBackend):
 
     Args:
         url: `redis://[:password@]host:port/db` or `rediss://…`.
-        namespace: the prefix of all keys.
+        namespace: the prefix of all keys; a `?namespace=` in the URL wins.
+        pool_size: connections, at most.
         allow_unsafe: also open a Redis that may lose what it acknowledged.
         clock: gives the instant, microseconds since 1970.
         retention_seconds: how long a message's identity and reply are kept.
 
     Raises:
-        ValueError: the URL is malformed.
+        InvalidValueError: the URL or the namespace is malformed.
     """
 
     def __init__(
@@ -25,11 +26,14 @@ class RedisBackend(StoreBackend):
         url: str,
         *,
         namespace: str = "holdfast",
+        pool_size: int = 8,
         allow_unsafe: bool = False,
         clock: Clock = system_clock,
         retention_seconds: float = DEFAULT_RETENTION_SECONDS,
     ) -> None:
-        store = RedisStore(url, namespace=namespace, allow_unsafe=allow_unsafe)
+        store = RedisStore(
+            url, namespace=namespace, allow_unsafe=allow_unsafe, connections=pool_size
+        )
         super().__init__(store, clock=clock, retention_seconds=retention_seconds)
 
 
@@ -37,11 +41,12 @@ def open_redis(url: str, options: BackendOptions) -> RedisBackend:
     """The factory of `redis://` and `rediss://` URLs.
 
     Raises:
-        ValueError: the URL is malformed.
+        InvalidValueError: the URL or the namespace is malformed.
     """
     return RedisBackend(
         url,
         namespace=options.namespace,
+        pool_size=options.pool_size,
         allow_unsafe=options.allow_unsafe,
         clock=options.clock,
         retention_seconds=options.retention_seconds,

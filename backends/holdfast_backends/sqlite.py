@@ -32,6 +32,6 @@ def open_sqlite(url: str, options: BackendOptions) -> SqliteBackend:
     """The factory of `sqlite://` URLs.
 
     Raises:
-        ValueError: the URL is malformed.
+        InvalidValueError: the URL is malformed.
     """
     return SqliteBackend(url, clock=options.clock, retention_seconds=options.retention_seconds)

@@ -44,6 +44,7 @@ class RunnerLimits:
     Args:
         prefetch: deliveries that may be unsettled in this process.
         batch_messages: messages of one batch; a delivery is never split.
+        batch_bytes: bodies of one batch, likewise.
         side_batches: slow reads (lists, queries) that run beside the batches.
         unsettled_batches: batches whose replies may still wait for the broker's confirm.
         retry_seconds: how long a batch waits for a store that cannot be reached.
@@ -52,6 +53,7 @@ class RunnerLimits:
 
     prefetch: int = 500
     batch_messages: int = 1_000
+    batch_bytes: int = 16 * 1024 * 1024
     side_batches: int = 4
     unsettled_batches: int = 4
     retry_seconds: float = 30.0
@@ -135,7 +137,7 @@ class Runner:
 
     async def _take(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         gathered: list[_Received] = []
-        messages = 0
+        messages = size = 0
         for delivery in deliveries:
             if not self._may_answer(delivery):
                 self._spawn(self._reject(consumer, delivery))
@@ -149,13 +151,14 @@ class Runner:
                 # Its order matters, and its answers may be large: by itself, in small parts.
                 await self._run_batch(consumer, gathered)
                 await self._run_in_parts(consumer, received)
-                gathered, messages = [], 0
+                gathered, messages, size = [], 0, 0
             else:
                 gathered.append(received)
                 messages += len(slow)
-            if messages >= self._limits.batch_messages:
+                size += len(delivery.body)
+            if messages >= self._limits.batch_messages or size >= self._limits.batch_bytes:
                 await self._run_batch(consumer, gathered)
-                gathered, messages = [], 0
+                gathered, messages, size = [], 0, 0
         await self._run_batch(consumer, gathered)
 
     def _decoded(self, delivery: Delivery) -> _Received:
