@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from .environment import OUTPUT
 
@@ -72,8 +73,9 @@ class Server:
             ServerProcessError: the process ended first, or is not ready in time.
         """
         ended = asyncio.ensure_future(self._process.wait())
+        either: set[asyncio.Future[Any]] = {ready, ended}
         try:
-            done, _ = await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if ready not in done:
                 raise ServerProcessError(self._trouble("ended at once"))
             try:

@@ -16,6 +16,7 @@ from holdfast_backends import Backend, InMemoryBackend
 from holdfast_backends.opening import open_backend
 from holdfast_backends.operations import Delete, Get, Identity, Operation, Save, Update
 from holdfast_backends.outcomes import Failed
+from holdfast_backends.values import JsonObject
 
 BATCH = 256
 _DIGEST = b"\x07" * 16
@@ -176,7 +177,7 @@ class _Mix:
             elif kind < 0.75:
                 operations.append(Save(task(len(operations))))
             elif kind < 0.9:
-                changes = {"completed": True, "owner": {"shift": 2}}
+                changes: JsonObject = {"completed": True, "owner": {"shift": 2}}
                 operations.append(Update(self._id(), changes))
             else:
                 # A save and its delete: the records that others use stay.

@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import ClassVar
 
+from celery import Celery
+
 from benchmarks.agent import storage_agent
 from benchmarks.environment import IN_FLIGHT, Bench
 from benchmarks.holdfast import migrated, saving_client
@@ -64,7 +66,7 @@ class Saves(Case):
             yield partial(self._measure, bench, loads, celery)
 
     async def _measure(
-        self, bench: Bench, loads: dict[str, tuple[Request, int]], celery: "celery_echo.Celery"
+        self, bench: Bench, loads: dict[str, tuple[Request, int]], celery: Celery
     ) -> Sample:
         options = bench.options
         sample = {}
