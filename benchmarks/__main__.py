@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = chosen.runs if chosen.runs is not None else (2 if chosen.quick else 5)
     try:
         return uvloop.run(_measure(Options(runs, chosen.quick), cases, chosen.json, console))
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except asyncio.CancelledError:
         console.print("[yellow]interrupted; every process that was started has ended[/yellow]")
         return 130
 
@@ -104,6 +105,10 @@ def _print_list(console: Console) -> None:
 async def _measure(
     options: Options, cases: Sequence[Case], path: Path | None, console: Console
 ) -> int:
+    this = asyncio.current_task()
+    assert this is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     async with AsyncExitStack() as stack:
         amqp, postgres, redis = (os.environ[name] for name in _VARIABLES)
         vhost = await stack.enter_async_context(own_vhost(amqp))

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from holdfast_backends.sql.migrate import migrate
-from holdfast_protocol.client import AgentClient
+from holdfast_protocol import AgentClient
 
 from .documents import task
 from .load import Request
@@ -22,8 +22,6 @@ async def saving_client(amqp_url: str, namespace: str = "holdfast") -> AsyncIter
     async with AgentClient(amqp_url, sender="bench", namespace=namespace) as client:
 
         async def save(number: int) -> object:
-            response = await client.request("storage", "storage_save", {"task": task(number)})
-            response.raise_for_error()
-            return response
+            return await client.storage.save(task(number))
 
         yield save

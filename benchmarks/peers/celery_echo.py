@@ -16,10 +16,12 @@ from benchmarks.documents import task
 
 NAME = "bench.celery"
 _TASK = "bench.echo"
+_TIMEOUT = 10.0  # seconds, for one answer
 
 WORKER_ARGUMENTS = (
     "-m", "celery", "-A", "benchmarks.peers.celery_worker", "worker",
-    "--pool", "threads", "--concurrency", "4", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING",
+    "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING",
+    "--without-gossip", "--without-mingle", "--without-heartbeat",
 )  # fmt: skip
 
 
@@ -59,9 +61,9 @@ def rate(app: Celery, *, in_flight: int, seconds: float, warm_seconds: float) ->
         while len(waiting) < in_flight:
             number += 1
             waiting.append(echo.delay(task(number)))
-        waiting.popleft().get(timeout=60)
+        waiting.popleft().get(timeout=_TIMEOUT)
         if now >= counting_from:
             completed += 1
     for result in waiting:
-        result.get(timeout=60)
+        result.get(timeout=_TIMEOUT)
     return completed / seconds
