@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from holdfast_protocol.errors import HoldfastError, NoRouteError
 from holdfast_protocol.messages import AgentMessage, AgentResponse
-from holdfast_protocol.times import utc_now
+from holdfast_protocol.times import parse_time, utc_now
 
 from .comparing import Comparison, Difference
 from .reading import BadLine, LogEntry
@@ -26,6 +26,8 @@ from .targets import Target
 BATCH_MESSAGES: Final = 256
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _SAMPLES: Final = 10
+_TELLING: Final = frozenset({"storage_save", "storage_update"})
+"""Actions whose `updated_at` is the moment of their own execution."""
 
 
 class ReplayError(Exception):
@@ -171,7 +173,7 @@ class Replayer:
         first = batch[0].exchange
         messages = [_as_executed(entry) for entry in batch]
         try:
-            answers = await self._target.send(first.agent, messages, first.at)
+            answers = await self._target.send(first.agent, messages, _moment(batch))
         except NoRouteError:
             self._report.skipped[first.agent] += len(batch)
         except HoldfastError as error:
@@ -207,6 +209,20 @@ class Replayer:
     def _progressed(self, size: int) -> None:
         if self._on_progress is not None:
             self._on_progress(size)
+
+
+def _moment(batch: list[LogEntry]) -> datetime:
+    """When the batch was executed: as a write of it tells, else the log's moment, just after."""
+    for entry in batch:
+        response = entry.exchange.response
+        told = response.meta.get("updated_at")
+        is_write = entry.exchange.message.action in _TELLING
+        if is_write and isinstance(told, str) and "replayed" not in response.meta:
+            try:
+                return parse_time(told)
+            except ValueError:
+                break
+    return batch[0].exchange.at
 
 
 def _as_executed(entry: LogEntry) -> AgentMessage:
