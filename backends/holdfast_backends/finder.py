@@ -1,16 +1,26 @@
 """Finding a page: scan a plan's span, lay the unit's own writes over it, filter, order, cut.
 
 A page's order is that of positions: the sort values of its keys and the record's key, as bytes
-(inverted where a key descends). A cursor is the position of the last record of its page.
+(inverted where a key descends). A cursor is the position of the last record of its page. Where
+the plan gives the order, a page ends with its last record and nothing else is read; where it
+covers the filter, too, no document is decoded.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from .cursors import read_cursor, write_cursor
-from .encoding import cut, index_value, inverted, is_cut, sort_value, split_sort_value
+from .encoding import (
+    MAX_INDEXED_BYTES,
+    cut,
+    index_value,
+    inverted,
+    is_cut,
+    sort_value,
+    split_sort_value,
+)
 from .operations import Count, Find, SortKey
 from .outcomes import Page, Record
 from .paths import lookup, project
@@ -28,15 +38,6 @@ _BELOW_ALL_KEYS = b""
 _ABOVE_ALL_KEYS = b"\xff"
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A matching record, where it stands in the order of its query, and in which cut group."""
-
-    position: bytes
-    record: Record
-    group: bytes = b""
-
-
 async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> int:
     """How many records match."""
     if operation.filter.is_empty:
@@ -44,9 +45,14 @@ async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> i
         return stored + _difference(workspace, operation.collection)
     slots = workspace.usable_slots(operation.collection)
     plan = plan_scan(operation.collection, operation.filter, (), slots, limited=False)
+    matches = operation.filter.matches
     total = 0
-    async for row in _live_rows(plan, snapshot, workspace, _FIRST_CHUNK_ROWS):
-        total += operation.filter.matches(_decoded(row))
+    async with aclosing(_chunks(plan, snapshot, workspace, _FIRST_CHUNK_ROWS)) as chunks:
+        async for rows in chunks:
+            if plan.covers:
+                total += len(rows)
+            else:
+                total += sum(matches(_decoded(row)) for row in rows)
     return total
 
 
@@ -70,12 +76,11 @@ def _difference(workspace: Workspace, collection: str) -> int:
 
 async def find(operation: Find, snapshot: Snapshot, workspace: Workspace) -> Page:
     """The page of a query."""
-    slots = workspace.usable_slots(operation.collection)
     plan = plan_scan(
         operation.collection,
         operation.filter,
         operation.sort,
-        slots,
+        workspace.usable_slots(operation.collection),
         limited=operation.limit is not None,
     )
     start = None
@@ -84,14 +89,16 @@ async def find(operation: Find, snapshot: Snapshot, workspace: Workspace) -> Pag
         if plan.ordered:
             plan = _resumed(plan, start, operation.sort)
     first = min((operation.limit or _FIRST_CHUNK_ROWS) + 1, _FIRST_CHUNK_ROWS)
-    rows = _live_rows(plan, snapshot, workspace, first)
     page = _PageBuilder(operation)
-    async with aclosing(_matches(operation, plan, start, rows)) as matches:
+    async with aclosing(_chunks(plan, snapshot, workspace, first)) as chunks:
         if plan.ordered:
-            await page.fill(_regrouped(matches))
+            await _fill_in_order(page, operation, plan, start, chunks)
         else:
-            page.take(await _best(matches, operation))
+            await _fill_with_best(page, operation, plan, start, chunks)
     return page.finish()
+
+
+# -- positions ---------------------------------------------------------------------------------
 
 
 def position_of(row: Row, document: JsonObject, sort: tuple[SortKey, ...]) -> bytes:
@@ -128,96 +135,158 @@ def _place_after(position: bytes, span: Span) -> tuple[bytes, bytes]:
     return kept, key
 
 
-async def _matches(
-    operation: Find, plan: Plan, start: bytes | None, rows: AsyncIterator[Row]
-) -> AsyncGenerator[Match, None]:
-    everything = operation.filter.is_empty
-    fields = operation.fields
-    async for row in rows:
-        document = _decoded(row)
-        if not everything and not operation.filter.matches(document):
-            continue
-        position = position_of(row, document, operation.sort)
-        if start is not None and position <= start:
-            continue
-        text = row.document or b""
-        if fields is not None:
-            text = encode_json(project(document, fields))
-        yield Match(position, _record(row, text), _cut_group(plan, document))
+# -- filling a page ----------------------------------------------------------------------------
+
+_Chunks: TypeAlias = AsyncGenerator[list[Row], None]
 
 
-def _cut_group(plan: Plan, document: JsonObject) -> bytes:
-    """The cut index value that a record shares with others, or b"" where values are whole."""
-    if plan.slot is None:
+async def _fill_in_order(
+    page: "_PageBuilder", operation: Find, plan: Plan, start: bytes | None, chunks: _Chunks
+) -> None:
+    """Take matching rows as they come. Only those that share a cut index value wait for each
+    other, and are put into their true order."""
+    matches = operation.filter.matches
+    group: list[tuple[bytes, Row]] = []
+    group_value = b""
+    async for rows in chunks:
+        for row in rows:
+            value = _cut_value(plan, row)
+            if group and value != group_value:
+                if not page.take(_in_order(group)):
+                    return
+                group = []
+            if not plan.covers and not matches(_decoded(row)):
+                continue
+            if not value:
+                if not page.add(row):
+                    return
+                continue
+            position = position_of(row, _decoded(row), operation.sort)
+            if start is None or position > start:
+                group.append((position, row))
+                group_value = value
+    page.take(_in_order(group))
+
+
+def _cut_value(plan: Plan, row: Row) -> bytes:
+    """The cut index value that a row may share with others, or b"" where values are whole."""
+    if plan.slot is None or plan.single or len(row.document or b"") < MAX_INDEXED_BYTES:
         return b""
-    value = index_value(lookup(document, plan.slot.path))
+    value = index_value(lookup(_decoded(row), plan.slot.path))
     return value if is_cut(value) else b""
 
 
-async def _regrouped(matches: AsyncIterator[Match]) -> AsyncIterator[Match]:
-    """Put the matches that share a cut index value into their true order."""
-    waiting: list[Match] = []
-    async for match in matches:
-        if waiting and match.group != waiting[0].group:
-            for earlier in sorted(waiting, key=_by_position):
-                yield earlier
-            waiting = []
-        if match.group:
-            waiting.append(match)
-        else:
-            yield match
-    for earlier in sorted(waiting, key=_by_position):
-        yield earlier
+def _in_order(group: list[tuple[bytes, Row]]) -> Iterator[Row]:
+    return (row for _position, row in sorted(group, key=_first))
 
 
-def _by_position(match: Match) -> bytes:
-    return match.position
+def _first(item: tuple[bytes, Row]) -> bytes:
+    return item[0]
 
 
-async def _best(matches: AsyncIterator[Match], operation: Find) -> list[Match]:
-    """The first matches in order: as many as a page can hold, and one more."""
-    kept: list[Match] = []
+async def _fill_with_best(
+    page: "_PageBuilder", operation: Find, plan: Plan, start: bytes | None, chunks: _Chunks
+) -> None:
+    """Look at every row, and keep as many as a page can hold, and one more."""
+    kept: list[tuple[bytes, Row]] = []
     trim_at = _MIN_TRIM
-    async for match in matches:
-        kept.append(match)
+    async for rows in chunks:
+        for row in rows:
+            document = _decoded(row)
+            if not plan.covers and not operation.filter.matches(document):
+                continue
+            position = position_of(row, document, operation.sort)
+            if start is None or position > start:
+                kept.append((position, row))
         if len(kept) >= trim_at:
             kept = _trimmed(kept, operation)
             trim_at = max(_MIN_TRIM, 2 * len(kept))
-    return _trimmed(kept, operation)
+    page.take(_in_order(kept))
 
 
-def _trimmed(kept: list[Match], operation: Find) -> list[Match]:
-    kept.sort(key=_by_position)
+def _trimmed(kept: list[tuple[bytes, Row]], operation: Find) -> list[tuple[bytes, Row]]:
+    kept.sort(key=_first)
     page = _PageBuilder(operation)
-    for number, match in enumerate(kept):
-        if not page.add(match):
+    for number, (_position, row) in enumerate(kept):
+        if not page.add(row):
             return kept[: number + 1]
     return kept
 
 
-async def _live_rows(
-    plan: Plan, snapshot: Snapshot, workspace: Workspace, first: int
-) -> AsyncIterator[Row]:
+class _PageBuilder:
+    """Fills a page up to its limits."""
+
+    def __init__(self, operation: Find) -> None:
+        self._operation = operation
+        self._limit = operation.limit
+        self._max_bytes = operation.max_bytes
+        self._records: list[Record] = []
+        self._bytes = 1  # the brackets, less the comma that the first record has not
+        self._last: Row | None = None
+        self._more = False
+
+    def take(self, rows: Iterable[Row]) -> bool:
+        """Take from rows in order; False when the page is full."""
+        return all(self.add(row) for row in rows)
+
+    def add(self, row: Row) -> bool:
+        """Take one more; False when it does not fit and the page ends before it."""
+        if self._limit is not None and len(self._records) >= self._limit:
+            self._more = True
+            return False
+        document = row.document or b""
+        if self._operation.fields is not None:
+            document = encode_json(project(_decoded(row), self._operation.fields))
+        size = self._bytes + len(document) + self._operation.record_bytes
+        if self._max_bytes is not None and size > self._max_bytes and self._records:
+            self._more = True
+            return False
+        self._bytes = size
+        self._records.append(_record(row, document))
+        self._last = row
+        return True
+
+    def finish(self) -> Page:
+        """The page."""
+        cursor = None
+        if self._more and self._last is not None:
+            last = position_of(self._last, _decoded(self._last), self._operation.sort)
+            cursor = write_cursor(self._operation.fingerprint, last)
+        return Page(tuple(self._records), cursor)
+
+
+def _record(row: Row, document: bytes) -> Record:
+    return Record(row.key, document, row.version, row.created_at, row.updated_at, row.expires_at)
+
+
+def _decoded(row: Row) -> JsonObject:
+    return decode_document(row.document or b"{}")
+
+
+# -- scanning ----------------------------------------------------------------------------------
+
+
+async def _chunks(plan: Plan, snapshot: Snapshot, workspace: Workspace, first: int) -> _Chunks:
     """The span's records as the unit sees them: stored ones, with its own writes laid over."""
     touched = workspace.touched(plan.span.collection)
-    if not touched:
-        async for row in _stored_rows(plan, snapshot, first):
-            if workspace.is_live(row):
-                yield row
-        return
     own = _own_rows(plan, (change.row for change in touched.values()), workspace)
-    async for row in _stored_rows(plan, snapshot, first):
-        if row.key in touched or not workspace.is_live(row):
-            continue
+    async with aclosing(_stored_chunks(plan, snapshot, first)) as chunks:
+        async for rows in chunks:
+            live = [row for row in rows if workspace.is_live(row) and row.key not in touched]
+            yield list(_merged(plan, own, live)) if own else live
+    yield [row for _place, row in reversed(own)]
+
+
+_Placed: TypeAlias = tuple[tuple[bytes, bytes], Row]
+
+
+def _merged(plan: Plan, own: list[_Placed], rows: list[Row]) -> Iterator[Row]:
+    """Rows in order, with the unit's own (the first one last) taken from their list in time."""
+    for row in rows:
         place = _row_place(plan, row)
         while own and _precedes(own[-1][0], place, plan.span):
             yield own.pop()[1]
         yield row
-    while own:
-        yield own.pop()[1]
-
-
-_Placed: TypeAlias = tuple[tuple[bytes, bytes], Row]
 
 
 def _own_rows(plan: Plan, rows: Iterable[Row], workspace: Workspace) -> list[_Placed]:
@@ -246,70 +315,14 @@ def _precedes(one: tuple[bytes, bytes], other: tuple[bytes, bytes], span: Span) 
     return one > other if span.descending else one < other
 
 
-async def _stored_rows(plan: Plan, snapshot: Snapshot, first: int) -> AsyncIterator[Row]:
+async def _stored_chunks(plan: Plan, snapshot: Snapshot, first: int) -> _Chunks:
     """The rows of a span, in chunks of bounded size."""
     span, size = plan.span, first
     while True:
-        rows = await snapshot.scan(span, size)
-        for row in rows:
-            yield row
+        rows = list(await snapshot.scan(span, size))
+        yield rows
         if len(rows) < size:
             return
         span = replace(span, after=_row_place(plan, rows[-1]))
         average = sum(len(row.document or b"") for row in rows) // len(rows) + 1
         size = max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // average))
-
-
-def _decoded(row: Row) -> JsonObject:
-    return decode_document(row.document or b"{}")
-
-
-class _PageBuilder:
-    """Fills a page up to its limits."""
-
-    def __init__(self, operation: Find) -> None:
-        self._operation = operation
-        self._records: list[Record] = []
-        self._bytes = 1  # the brackets, less the comma that the first record has not
-        self._last = b""
-        self._more = False
-
-    async def fill(self, matches: AsyncIterator[Match]) -> None:
-        """Take from matches in order until the page is full."""
-        async for match in matches:
-            if not self.add(match):
-                return
-
-    def take(self, matches: list[Match]) -> None:
-        """Take from matches in order until the page is full."""
-        for match in matches:
-            if not self.add(match):
-                return
-
-    def add(self, match: Match) -> bool:
-        """Take one more; False when it does not fit and the page ends before it."""
-        size = len(match.record.document) + self._operation.record_bytes
-        if self._records and self._is_over(size):
-            self._more = True
-            return False
-        self._bytes += size
-        self._records.append(match.record)
-        self._last = match.position
-        return True
-
-    def _is_over(self, size: int) -> bool:
-        operation = self._operation
-        if operation.limit is not None and len(self._records) >= operation.limit:
-            return True
-        return operation.max_bytes is not None and self._bytes + size > operation.max_bytes
-
-    def finish(self) -> Page:
-        """The page."""
-        cursor = None
-        if self._more:
-            cursor = write_cursor(self._operation.fingerprint, self._last)
-        return Page(tuple(self._records), cursor)
-
-
-def _record(row: Row, document: bytes) -> Record:
-    return Record(row.key, document, row.version, row.created_at, row.updated_at, row.expires_at)

@@ -17,18 +17,26 @@ from .store import IndexSlot, Span
 from .values import JsonValue
 
 _ID: Path = ("id",)
+_ONE_VALUE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A span to scan, and whether it comes in the order of the query.
+    """A span to scan, and what that already settles.
 
-    `slot` is the index in use, None for the order of ids.
+    Args:
+        span: which rows, in which order.
+        slot: the index in use, None for the order of ids.
+        ordered: the rows come in the order of the query.
+        covers: every live row of the span matches the filter.
+        single: all rows of the span have the same, whole index value.
     """
 
     span: Span
     slot: IndexSlot | None
     ordered: bool
+    covers: bool
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class _Range:
     low: bytes
     high: bytes
     rank: int
-    """How much it promises to leave out: 3 one value, 2 bounded on both sides, 1 on one."""
+    """How much it promises to leave out: `_ONE_VALUE`, 2 bounded on both sides, 1 on one."""
 
     def narrowed(self, other: "_Range") -> "_Range":
         low, high = max(self.low, other.low), min(self.high, other.high)
@@ -68,20 +76,48 @@ def plan_scan(
     # Half a range may hold nearly everything: walking in order and stopping early beats it.
     stops_early = limited and best_rank < 2 and (by_id or by_order is not None)
     if best is not None and not stops_early and (best_rank > 2 or by_order is None):
-        return _plan(collection, best, ranges[best.path], sort)
+        return _plan(collection, best, ranges[best.path], where, sort)
     if by_order is not None:
-        return _plan(collection, by_order, ranges.get(by_order.path), sort)
-    return Plan(Span(collection, descending=by_id and _descends(sort)), None, by_id)
+        return _plan(collection, by_order, ranges.get(by_order.path), where, sort)
+    span = Span(collection, descending=by_id and _descends(sort))
+    return Plan(span, None, by_id, where.is_empty)
 
 
-def _plan(collection: str, slot: IndexSlot, limits: _Range | None, sort: Sequence[SortKey]) -> Plan:
+def _plan(
+    collection: str,
+    slot: IndexSlot,
+    limits: _Range | None,
+    where: Filter,
+    sort: Sequence[SortKey],
+) -> Plan:
     low = limits.low if limits is not None else None
     high = limits.high if limits is not None else None
     span = Span(collection, slot.number, low, high, descending=_descends(sort))
-    in_order = len(sort) == 1 and sort[0].path == slot.path
+    single = limits is not None and limits.rank == _ONE_VALUE and not is_cut(limits.low)
     # All rows of one whole value stand in the order of their ids.
-    by_id = limits is not None and limits.rank == 3 and not is_cut(limits.low) and _is_by_id(sort)
-    return Plan(span, slot, in_order or by_id)
+    ordered = (single and _is_by_id(sort)) or (len(sort) == 1 and sort[0].path == slot.path)
+    covers = where.is_empty or _is_said_by(where.root, slot.path)
+    return Plan(span, slot, ordered, covers, single)
+
+
+def _is_said_by(node: Node, path: Path) -> bool:
+    """Whether ranges of the index on a path say exactly what the filter says."""
+    if isinstance(node, And):
+        return all(_is_said_by(part, path) for part in node.parts)
+    if not isinstance(node, At) or node.path != path:
+        return False
+    tests = node.test.tests if isinstance(node.test, Every) else (node.test,)
+    return all(_is_exact(test) for test in tests)
+
+
+def _is_exact(test: Test) -> bool:
+    match test:
+        case Equal(operand):
+            return not isinstance(operand, (list, dict)) and not is_cut(cut(sort_value(operand)))
+        case Compare(operand=operand) | Prefix(operand=operand):
+            return not is_cut(cut(sort_value(operand)))
+        case _:
+            return False
 
 
 def _is_by_id(sort: Sequence[SortKey]) -> bool:
@@ -127,7 +163,7 @@ def _range(test: Test) -> _Range | None:
 def _equal_to(operand: JsonValue) -> _Range:
     value = cut(sort_value(operand))
     # Arrays and objects share one value each: an index finds all of them, not the equal ones.
-    return _Range(value, _next(value), 1 if isinstance(operand, (list, dict)) else 3)
+    return _Range(value, _next(value), 1 if isinstance(operand, (list, dict)) else _ONE_VALUE)
 
 
 def _starting_with(operand: str) -> _Range:
@@ -138,10 +174,13 @@ def _starting_with(operand: str) -> _Range:
 def _compared(operator: str, operand: int | float | str) -> _Range:
     kind = STRING_CLASS if isinstance(operand, str) else NUMBER_CLASS
     value = cut(sort_value(operand))
+    # Where the value was cut, equals may be larger or smaller: the filter decides.
+    loose = is_cut(value)
     if operator in ("$gt", "$gte"):
-        # Equal values may be cut, and are not left out here: the filter decides.
-        return _Range(value, _successor(kind), 1)
-    return _Range(kind, _next(value), 1)
+        low = value if loose or operator == "$gte" else _next(value)
+        return _Range(low, _successor(kind), 1)
+    high = _next(value) if loose or operator == "$lte" else value
+    return _Range(kind, high, 1)
 
 
 def _next(value: bytes) -> bytes:
