@@ -1,15 +1,39 @@
 """Building declared indexes online: a pass over the live rows, a bounded chunk at a time.
 
 Writers keep the entries of their own rows from the moment an index is declared; the pass adds
-those of the rows that were there before. Each chunk is one short unit, so writers wait little.
+those of the rows that were there before. Each chunk is one short unit, so writers wait little;
+it is larger than what a writer usually adds in its turn, so that the pass gets ahead of them.
 Several processes may build the same index at once: it only costs, it does no harm.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from .store import Changes, CommitConflictError, Head, IndexSlot, RowChange, Span, Store, Wanted
+from .store import (
+    Changes,
+    CommitConflictError,
+    Head,
+    IndexSlot,
+    Row,
+    RowChange,
+    Span,
+    Store,
+    Unit,
+    Wanted,
+)
 
-_CHUNK_ROWS = 200
+_FIRST_CHUNK_ROWS = 200
+_MAX_CHUNK_ROWS = 2_000
+_CHUNK_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """How far a pass has come: for which indexes, behind which key, how many rows next."""
+
+    slots: tuple[IndexSlot, ...] = ()
+    after: bytes | None = None
+    rows: int = _FIRST_CHUNK_ROWS
 
 
 async def build_indexes(store: Store, collection: str) -> None:
@@ -18,36 +42,37 @@ async def build_indexes(store: Store, collection: str) -> None:
     Raises:
         UnavailableError: the store cannot be reached; begin again later.
     """
-    pending: tuple[IndexSlot, ...] = ()
-    after: bytes | None = None
-    while True:
+    progress: _Pass | None = _Pass()
+    while progress is not None:
         try:
-            step = await _build_chunk(store, collection, pending, after)
+            async with store.write([collection]) as unit:
+                progress = await _build_chunk(unit, collection, progress)
         except CommitConflictError:
             continue
-        if step is None:
-            return
-        pending, after = step
 
 
-async def _build_chunk(
-    store: Store, collection: str, pending: tuple[IndexSlot, ...], after: bytes | None
-) -> tuple[tuple[IndexSlot, ...], bytes | None] | None:
-    async with store.write([collection]) as unit:
-        loaded = await unit.load(Wanted([collection], [], []))
-        head = loaded.heads.get(collection, Head())
-        unready = tuple(slot for slot in head.slots if not slot.ready)
-        if not unready:
-            return None
-        if not set(unready) <= set(pending):
-            after = None  # another index was declared meanwhile: its pass begins at the first row
-        place = None if after is None else (b"", after)
-        rows = await unit.scan(Span(collection, after=place), _CHUNK_ROWS)
-        changes = Changes(slots={collection: head.slots})
-        changes.rows = {(collection, row.key): RowChange(row, row) for row in rows}
-        is_last = len(rows) < _CHUNK_ROWS
-        if is_last:
-            slots = tuple(replace(slot, ready=True) for slot in head.slots)
-            changes.heads[collection] = Head(head.next_id, slots)
-        await unit.commit(changes)
-        return None if is_last else (unready, rows[-1].key)
+async def _build_chunk(unit: Unit, collection: str, progress: _Pass) -> _Pass | None:
+    """Add the entries of some more rows; None when no index is left to build."""
+    loaded = await unit.load(Wanted([collection], [], []))
+    head = loaded.heads.get(collection, Head())
+    unready = tuple(slot for slot in head.slots if not slot.ready)
+    if not unready:
+        return None
+    if not set(unready) <= set(progress.slots):
+        # Another index was declared meanwhile: the pass for it begins at the first row.
+        progress = replace(progress, slots=unready, after=None)
+    after = None if progress.after is None else (b"", progress.after)
+    rows = await unit.scan(Span(collection, after=after), progress.rows)
+    changes = Changes(slots={collection: head.slots})
+    changes.rows = {(collection, row.key): RowChange(row, row) for row in rows}
+    is_last = len(rows) < progress.rows
+    if is_last:
+        slots = tuple(replace(slot, ready=True) for slot in head.slots)
+        changes.heads[collection] = Head(head.next_id, slots)
+    await unit.commit(changes)
+    return None if is_last else replace(progress, after=rows[-1].key, rows=_next_size(rows))
+
+
+def _next_size(rows: Sequence[Row]) -> int:
+    average = sum(len(row.document or b"") for row in rows) // len(rows) + 1
+    return max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // average))
