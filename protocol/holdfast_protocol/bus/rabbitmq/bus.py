@@ -1,10 +1,9 @@
 """The bus on RabbitMQ."""
 
-import logging
+import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from pamqp.commands import Basic
 
@@ -29,9 +28,15 @@ from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
 from holdfast_protocol.bus.rabbitmq.topology import dead_exchange, messages_exchange
 from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
 
-_log = logging.getLogger("holdfast.bus")
-
 _TRANSIENT, _PERSISTENT = 1, 2
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+class _Startable(_Closable, Protocol):
+    async def start(self, timeout: float) -> None: ...
 
 
 class RabbitBus:
@@ -49,7 +54,7 @@ class RabbitBus:
         self._timeout = operation_timeout
         self._url = parsed_url(url)
         self._exchange = messages_exchange(namespace)
-        self._stack: AsyncExitStack | None = None
+        self._is_open = False
         self._dead_under_way: set[str] = set()
 
     @property
@@ -58,10 +63,10 @@ class RabbitBus:
 
     @property
     def blocked(self) -> bool:
-        return self._stack is not None and self._publishing.blocked
+        return self._is_open and self._publishing.blocked
 
     async def publish(self, publication: Publication) -> None:
-        publisher = self._publisher_if_open()
+        publisher = self._require_open()
         check_publication(publication)
         properties = Basic.Properties(
             delivery_mode=_PERSISTENT,
@@ -78,27 +83,25 @@ class RabbitBus:
             raise NoRouteError(f"No agent is bound for {publication.routing_key!r}") from error
 
     async def consume(self, agent: str, *, prefetch: int = 1000) -> RabbitConsumer:
-        stack = self._open_stack()
+        self._require_open()
         consumer = RabbitConsumer(
             self._consuming, self._namespace, check_agent(agent), check_prefetch(prefetch)
         )
-        await consumer.start(self._timeout)
-        stack.push_async_callback(consumer.close)
+        await self._start(consumer)
         return consumer
 
     async def open_reply_address(
         self, sender: str, on_reply: Callable[[ReplyDelivery], None]
     ) -> RabbitReplyAddress:
-        stack = self._open_stack()
+        self._require_open()
         address = RabbitReplyAddress(
             self._consuming, reply_queue_name(self._namespace, sender), on_reply
         )
-        await address.start(self._timeout)
-        stack.push_async_callback(address.close)
+        await self._start(address)
         return address
 
     async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
-        publisher = self._publisher_if_open()
+        publisher = self._require_open()
         check_body(body)
         if correlation_id is not None:
             check_short_string("correlation_id", correlation_id)
@@ -115,7 +118,7 @@ class RabbitBus:
         return True
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, error: str, agent: str) -> None:
-        publisher = self._publisher_if_open()
+        publisher = self._require_open()
         check_body(delivery.body)
         message_id = self._own_message_id(delivery, publisher)
         self._dead_under_way.add(message_id)
@@ -146,31 +149,37 @@ class RabbitBus:
             return publisher.next_message_id()
         return message_id
 
-    def _open_stack(self) -> AsyncExitStack:
-        if self._stack is None:
-            raise BusClosedError("The bus is not open")
-        return self._stack
+    async def _start(self, user: _Startable) -> None:
+        self._users.append(user)
+        try:
+            await user.start(self._timeout)
+        except BaseException:
+            await user.close()
+            if user in self._users:
+                self._users.remove(user)
+            raise
 
-    def _publisher_if_open(self) -> Publisher:
-        if self._stack is None:
+    def _require_open(self) -> Publisher:
+        if not self._is_open:
             raise BusClosedError("The bus is not open")
         return self._publisher
 
     async def __aenter__(self) -> Self:
-        if self._stack is not None:
+        if self._is_open:
             raise RuntimeError("The bus is already open")
-        async with AsyncExitStack() as stack:
-            self._publishing = Link(self._url, "publishing")
-            self._consuming = Link(self._url, "consuming")
-            for link in (self._publishing, self._consuming):
-                stack.push_async_callback(link.supervisor.close)
-                await link.supervisor.start(self._timeout)
-            self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
-            stack.push_async_callback(self._publisher.supervisor.close)
+        self._publishing = Link(self._url, "publishing")
+        self._consuming = Link(self._url, "consuming")
+        self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
+        self._direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
+        self._users: list[_Closable] = [self._publisher, self._direct_replies]
+        try:
+            await self._publishing.supervisor.start(self._timeout)
+            await self._consuming.supervisor.start(self._timeout)
             await self._publisher.supervisor.start(self._timeout)
-            self._direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
-            stack.push_async_callback(self._direct_replies.close)
-            self._stack = stack.pop_all()
+        except BaseException:
+            await self._close()
+            raise
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -179,9 +188,18 @@ class RabbitBus:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        stack, self._stack = self._stack, None
-        if stack is not None:
-            await stack.aclose()
+        if self._is_open:
+            await self._close()
+
+    async def _close(self) -> None:
+        """First all that uses the connections, in good order, then the connections."""
+        self._is_open = False
+        try:
+            await asyncio.gather(*(user.close() for user in self._users))
+        finally:
+            await asyncio.gather(
+                self._publishing.supervisor.close(), self._consuming.supervisor.close()
+            )
 
 
 def _kept(value: str | None) -> str | None:

@@ -24,7 +24,7 @@ from holdfast_protocol.errors import UnavailableError
 
 _log = logging.getLogger("holdfast.bus")
 
-_CLOSE_TIMEOUT = 5.0
+_CLOSE_TIMEOUT = 3.0
 
 
 class Resource(Protocol):
@@ -90,12 +90,12 @@ def describe(error: BaseException | None) -> str:
     """Type and text for a log. The driver's texts name queues and hosts, never a password."""
     if error is None:
         return "closed"
-    text = str(error.args[0]) if error.args and error.args[0] else ""
+    text = " ".join(str(part) for part in error.args if part)
     return f"{type(error).__name__} {text}".rstrip()
 
 
 async def close_quietly(resource: Resource) -> None:
-    """Close what is given up anyway, within 5 seconds; what goes wrong is only logged."""
+    """Close what is given up anyway, within 3 seconds; what goes wrong is only logged."""
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT):
             # Without a reason of ours the driver would cancel whoever still waits for it.

@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiormq import Channel
 from aiormq.exceptions import DeliveryError, PublishError
@@ -22,10 +23,24 @@ _log = logging.getLogger("holdfast.bus")
 _MAX_COUNT = 2048
 _MAX_BYTES = 64 * 1024 * 1024
 _ATTEMPTS = 3
+_FIRST_DELAY = 0.05
+_LONGEST_DELAY = 1.0
 
 
 class UnroutableError(Exception):
     """The broker returned the publication: no queue takes it."""
+
+
+@dataclass(slots=True)
+class _Message:
+    """What is sent, perhaps more than once. `message_id` is the one to keep, if any."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    properties: Basic.Properties
+    mandatory: bool
+    message_id: str | None
 
 
 class Publisher:
@@ -62,56 +77,69 @@ class Publisher:
     ) -> None:
         """Returns when the broker has confirmed.
 
-        When the connection is lost before the confirm, the same body is sent again, so it
-        may arrive twice. Properties without a message id get another one for each attempt:
-        the driver tells a returned publication by it.
+        When the connection is lost before the confirm, or the broker rejects the message for
+        now, the same body is sent again, so it may arrive twice. Properties without a message
+        id get another one for each attempt: the driver tells a returned publication by it.
 
         Raises:
             UnroutableError: mandatory, and no queue takes it.
             UnavailableError: not confirmed in time; it may still be delivered.
         """
+        message = _Message(
+            exchange, routing_key, body, properties, mandatory, properties.message_id
+        )
         try:
             async with asyncio.timeout(self._timeout), self._under_way.place(len(body)):
-                await self._attempt(exchange, routing_key, body, properties, mandatory)
+                await self._publish_patiently(message)
         except TimeoutError as error:
             raise UnavailableError(
                 "The broker did not confirm in time; the message may still be delivered"
             ) from error
 
-    async def _attempt(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes,
-        properties: Basic.Properties,
-        mandatory: bool,
-    ) -> None:
-        given_id = properties.message_id
-        for remaining in reversed(range(self._attempts)):
-            channel = self.supervisor.current or await self.supervisor.get()
-            if self._link.blocked:
-                await self._link.unblocked()
-            properties.message_id = given_id or self.next_message_id()
+    async def close(self) -> None:
+        """Publish no more; what is under way ends in BusClosedError or UnavailableError."""
+        await self.supervisor.close()
+
+    async def _publish_patiently(self, message: _Message) -> None:
+        """Again when the broker rejects it (a full queue, or one without a leader yet), for
+        as long as the caller waits; again when the connection is lost, a few times."""
+        delay, losses = _FIRST_DELAY, 0
+        while True:
             try:
-                with lost_connections():
-                    await channel.basic_publish(
-                        body,
-                        exchange=exchange,
-                        routing_key=routing_key,
-                        properties=properties,
-                        mandatory=mandatory,
-                        wait=False,  # the confirm says more than the socket's buffer
-                    )
+                await self._publish_once(message)
                 return
             except PublishError as error:
-                raise UnroutableError(routing_key) from error
-            except DeliveryError as error:
-                raise UnavailableError("The broker did not take the message") from error
+                raise UnroutableError(message.routing_key) from error
+            except DeliveryError:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _LONGEST_DELAY)
             except ConnectionLostError as error:
-                if not remaining:
+                losses += 1
+                if losses >= self._attempts:
                     raise UnavailableError(
                         "The connection was lost; the message may still be delivered"
                     ) from error
+
+    async def _publish_once(self, message: _Message) -> None:
+        channel = self.supervisor.current or await self.supervisor.get()
+        if self._link.blocked:
+            await self._link.unblocked()
+        properties = message.properties
+        properties.message_id = message.message_id or self.next_message_id()
+        try:
+            with lost_connections():
+                await channel.basic_publish(
+                    message.body,
+                    exchange=message.exchange,
+                    routing_key=message.routing_key,
+                    properties=properties,
+                    mandatory=message.mandatory,
+                    wait=False,  # the confirm says more than the socket's buffer
+                )
+        except ConnectionLostError:
+            if self.supervisor.current is channel:
+                self.supervisor.recycle()
+            raise
 
     async def _open(self) -> Channel:
         return await self._link.open_channel(self._prepare, confirms=True)

@@ -44,8 +44,8 @@ class RabbitReplyAddress:
 
     async def start(self, timeout: float) -> None:
         """Declare and consume. Raises UnavailableError when not in time (seconds)."""
-        await self._supervisor.start(timeout)
         self._settler = asyncio.create_task(self._settle(), name=f"settler of {self._address}")
+        await self._supervisor.start(timeout)
 
     async def close(self) -> None:
         """Delete the queue, so that nobody answers into the void, and stop."""

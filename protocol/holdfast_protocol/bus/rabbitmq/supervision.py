@@ -60,7 +60,8 @@ class Supervisor(Generic[R]):
     async def start(self, timeout: float) -> None:
         """Start to supervise, and wait until the resource was there once (seconds).
 
-        Raises UnavailableError when it is not in time or is refused; nothing runs on then.
+        Raises UnavailableError when it is not in time or is refused, and BusClosedError when
+        what it needs was closed; nothing runs on then.
         """
         self._task = asyncio.create_task(self._run(), name=f"holdfast {self._name}")
         up = asyncio.create_task(self._up.wait())
@@ -70,9 +71,12 @@ class Supervisor(Generic[R]):
             )
         finally:
             up.cancel()
+            closed = self._closed
             if self.generation == 0:
                 await self.close()
         if self.generation == 0:
+            if closed or isinstance(self._failure, BusClosedError):
+                raise BusClosedError("The bus was closed")
             if isinstance(self._failure, REFUSED):
                 raise refusal(self._failure) from self._failure
             raise UnavailableError("The broker cannot be reached") from self._failure
@@ -86,7 +90,10 @@ class Supervisor(Generic[R]):
         return self.current
 
     def recycle(self) -> None:
-        """Give the current resource up, and make another one."""
+        """Give the current resource up at once, and make another one."""
+        self.current = None
+        if not self._closed:
+            self._up.clear()
         self._given_up.set()
 
     def finish(self) -> None:
@@ -109,23 +116,32 @@ class Supervisor(Generic[R]):
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
             resource = await self._try_to_make()
-            if resource is not None:
+            if resource is not None and self._closed:
+                # The driver waits by wait_for, which in Python 3.11 may lose a cancellation.
+                await close_quietly(resource)
+            elif resource is not None:
                 since = time.monotonic()
                 await self._watch(resource)
                 if time.monotonic() - since > _SETTLED_AFTER:
                     delay = 0.0
-            elif self.generation == 0 and isinstance(self._failure, REFUSED):
+            elif self._is_hopeless():
                 return
 
     async def _try_to_make(self) -> R | None:
         try:
             return await self._make()
         except Exception as error:  # noqa: BLE001 - whatever it is: told, and tried again
-            if self._failure is None:
+            if self._failure is None and not isinstance(error, BusClosedError):
                 level = logging.ERROR if isinstance(error, REFUSED) else logging.WARNING
                 _log.log(level, "No %s: %s; trying again", self._name, describe(error))
             self._failure = error
             return None
+
+    def _is_hopeless(self) -> bool:
+        """Whether what it needs was closed, or the broker refuses what it never granted."""
+        if isinstance(self._failure, BusClosedError):
+            return True
+        return self.generation == 0 and isinstance(self._failure, REFUSED)
 
     async def _watch(self, resource: R) -> None:
         """Offer the resource until it is lost, given up or the supervisor is closed."""

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 
-from holdfast_protocol.bus.contract import Bus, Publication
+from holdfast_protocol.bus.contract import Bus, Publication, ReplyAddress
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
-from holdfast_protocol.errors import NoRouteError, UnavailableError
+from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
 from tests.conformance.bus.harness import RabbitHarness, Replies, has_nothing_more, soon, take
 from tests.conformance.bus.rabbitmq.tools import (
+    Proxy,
     call,
     close_connections,
     proxy_to,
@@ -58,68 +61,150 @@ async def test_load_goes_on_through_lost_connections(
         await soon(consuming)
 
 
-async def test_unsettled_deliveries_come_again_after_a_lost_connection(
-    fresh_amqp_url: str, rabbitmq_api: BrokerApi
-) -> None:
-    async with RabbitBus(fresh_amqp_url) as bus:
-        consumer = await bus.consume("storage", prefetch=3)
-        for body in (b"1", b"2", b"3", b"4"):
-            await bus.publish(Publication("storage.x", body))
-        old = await take(consumer, 3)
-        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
-        again = await take(consumer, 3)
-        assert [delivery.body for delivery in again] == [b"1", b"2", b"3"]
-        assert all(delivery.redelivered for delivery in again)
-        # Handles of the lost connection settle nothing, though their numbers are in use.
-        await consumer.ack(old)
-        await consumer.requeue(old)
-        await consumer.ack(again)
-        assert [delivery.body for delivery in await take(consumer, 1)] == [b"4"]
+@dataclass
+class Setting:
+    """A bus behind a proxy that can cut its connections."""
+
+    bus: RabbitBus
+    proxy: Proxy
 
 
-async def test_what_had_arrived_but_was_not_received_comes_once(
-    fresh_amqp_url: str, rabbitmq_api: BrokerApi
-) -> None:
-    async with RabbitBus(fresh_amqp_url) as bus:
-        consumer = await bus.consume("storage")
-        for body in (b"1", b"2", b"3"):
-            await bus.publish(Publication("storage.x", body))
-        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
-        await until(lambda: _is(not consumer.connected))
-        deliveries = await take(consumer, 3)
-        assert [delivery.body for delivery in deliveries] == [b"1", b"2", b"3"]
-        await consumer.ack(deliveries)
-        assert await has_nothing_more(bus, consumer, "storage")
+@pytest.fixture
+async def setting(amqp_url: str) -> AsyncIterator[Setting]:
+    namespace = RabbitHarness(amqp_url).namespace
+    async with proxy_to(amqp_url) as (proxy, url), RabbitBus(url, namespace=namespace) as bus:
+        yield Setting(bus, proxy)
 
 
-async def test_a_reply_address_survives_a_lost_connection(
-    fresh_amqp_url: str, rabbitmq_api: BrokerApi
-) -> None:
-    async with RabbitBus(fresh_amqp_url) as bus:
-        replies = Replies()
-        address = await bus.open_reply_address("me", replies)
-        before = (address.address, address.generation)
-        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
-        await until(lambda: _is(address.generation > before[1]))
-        assert (address.address, address.generation) == (before[0], before[1] + 1)
-        assert await soon(bus.reply(address.address, b"x", "c")) is True
+async def test_unsettled_deliveries_come_again_after_a_lost_connection(setting: Setting) -> None:
+    bus = setting.bus
+    consumer = await bus.consume("storage", prefetch=3)
+    for body in (b"1", b"2", b"3", b"4"):
+        await bus.publish(Publication("storage.x", body))
+    old = await take(consumer, 3)
+    setting.proxy.cut()
+    again = await take(consumer, 3)
+    assert [delivery.body for delivery in again] == [b"1", b"2", b"3"]
+    assert all(delivery.redelivered for delivery in again)
+    # Handles of the lost connection settle nothing, though their numbers are in use.
+    await consumer.ack(old)
+    await consumer.requeue(old)
+    await consumer.ack(again)
+    assert [delivery.body for delivery in await take(consumer, 1)] == [b"4"]
+
+
+async def test_what_had_arrived_but_was_not_received_comes_once(setting: Setting) -> None:
+    bus = setting.bus
+    consumer = await bus.consume("storage")
+    for body in (b"1", b"2", b"3"):
+        await bus.publish(Publication("storage.x", body))
+    setting.proxy.cut()
+    await until(lambda: _is(not consumer.connected))
+    deliveries = await take(consumer, 3)
+    assert [delivery.body for delivery in deliveries] == [b"1", b"2", b"3"]
+    await consumer.ack(deliveries)
+    assert await has_nothing_more(bus, consumer, "storage")
+
+
+async def test_settling_while_the_connection_is_lost_is_no_error(setting: Setting) -> None:
+    consumer = await setting.bus.consume("storage")
+    for body in (b"1", b"2", b"3"):
+        await setting.bus.publish(Publication("storage.x", body))
+    deliveries = await take(consumer, 3)
+    setting.proxy.cut()
+    await soon(
+        asyncio.gather(
+            consumer.ack(deliveries[:1]),
+            consumer.requeue(deliveries[1:2]),
+            consumer.ack(deliveries[2:]),
+        )
+    )
+    assert len(await take(consumer, 3)) == 3
+
+
+async def test_a_cancelled_consumer_does_not_come_back(setting: Setting) -> None:
+    consumer = await setting.bus.consume("storage")
+    await setting.bus.publish(Publication("storage.x", b"x"))
+    await take(consumer, 1)
+    await consumer.cancel()
+    setting.proxy.cut()
+    assert await soon(consumer.receive()) == []
+    successor = await setting.bus.consume("storage")
+    assert [delivery.body for delivery in await take(successor, 1)] == [b"x"]
+    assert not consumer.connected
+
+
+async def test_a_consumer_may_be_cancelled_while_the_connection_is_lost(setting: Setting) -> None:
+    consumer = await setting.bus.consume("storage")
+    waiting = asyncio.create_task(consumer.receive())
+    setting.proxy.cut()
+    await soon(consumer.cancel())
+    assert await soon(waiting) == []
+    successor = await setting.bus.consume("storage")
+    await setting.bus.publish(Publication("storage.x", b"x"))
+    assert len(await take(successor, 1)) == 1
+
+
+async def test_a_reply_address_survives_a_lost_connection(setting: Setting) -> None:
+    bus, replies = setting.bus, Replies()
+    address = await bus.open_reply_address("me", replies)
+    name = address.address
+    assert address.generation == 1
+    for _ in range(2):
+        setting.proxy.cut()
+        await _rises_by_one(address)
+        assert address.address == name
+        assert await soon(bus.reply(name, b"x", "c")) is True
         assert (await replies.next()).body == b"x"
 
 
+async def test_publishes_under_way_are_sent_again(setting: Setting) -> None:
+    bus = setting.bus
+    consumer = await bus.consume("storage")
+    bodies = {b"%d" % number for number in range(300)}
+    publishing = [asyncio.create_task(bus.publish(Publication("storage.x", b))) for b in bodies]
+    await asyncio.sleep(0)
+    setting.proxy.cut()
+    await soon(asyncio.gather(*publishing))
+    arrived: set[bytes] = set()
+    while arrived != bodies:
+        deliveries = await soon(consumer.receive())
+        arrived |= {delivery.body for delivery in deliveries}
+        await consumer.ack(deliveries)
+
+
+async def test_a_publish_waits_while_the_connection_is_made_again(setting: Setting) -> None:
+    consumer = await setting.bus.consume("storage")
+    for _ in range(5):
+        setting.proxy.cut()
+        await soon(setting.bus.publish(Publication("storage.x", b"x")))
+        await soon(consumer.receive())
+
+
+async def test_consuming_and_closing_at_once_ends(setting: Setting) -> None:
+    async with RabbitBus(str(setting.bus._url), namespace=setting.bus.namespace) as bus:
+        starting = [
+            asyncio.create_task(bus.consume("storage")),
+            asyncio.create_task(bus.open_reply_address("me", Replies())),
+        ]
+        await asyncio.sleep(0)
+    await soon(asyncio.wait(starting))
+    for task in starting:
+        assert task.exception() is None or isinstance(task.exception(), BusClosedError)
+
+
 async def test_a_lost_connection_and_its_return_are_logged_once(
-    fresh_amqp_url: str, rabbitmq_api: BrokerApi, caplog: pytest.LogCaptureFixture
+    setting: Setting, amqp_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "holdfast.bus")
-    async with RabbitBus(fresh_amqp_url) as bus:
-        consumer = await bus.consume("storage")
-        await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
-        await until(lambda: _is("consumer of storage is up (2)" in caplog.text))
-        await bus.publish(Publication("storage.x", b"x"))
-        await take(consumer, 1)
+    await setting.bus.consume("storage")
+    setting.proxy.cut()
+    await until(lambda: _is("consumer of storage is up (2)" in caplog.text))
+    await until(lambda: _is("publish channel is up (2)" in caplog.text))
     texts = [record.getMessage() for record in caplog.records if record.name == "holdfast.bus"]
-    assert sum("consuming connection is lost" in text for text in texts) == 1
-    assert sum("publishing connection is lost" in text for text in texts) == 1
-    assert (urlsplit(fresh_amqp_url).password or "?") not in caplog.text
+    for name in ("consuming connection", "publishing connection", "consumer of storage"):
+        assert sum(f"{name} is lost" in text for text in texts) == 1
+    assert (urlsplit(amqp_url).password or "?") not in caplog.text
 
 
 async def test_a_queue_that_was_deleted_is_made_again(
@@ -197,32 +282,23 @@ async def test_a_broker_that_falls_silent_is_unavailable_in_time_and_found_again
             await soon(consumer.receive())
 
 
-async def test_a_publish_waits_for_a_connection_but_not_longer_than_its_timeout(
-    fresh_amqp_url: str, rabbitmq_api: BrokerApi
-) -> None:
-    async with proxy_to(fresh_amqp_url) as (proxy, url):
-        async with RabbitBus(url, operation_timeout=10) as bus:
-            consumer = await bus.consume("storage")
-            await close_connections(rabbitmq_api, fresh_amqp_url, expected=2)
-            await soon(bus.publish(Publication("storage.x", b"x")))
-            await take(consumer, 1)
-            assert proxy.connections >= 4
-
-
-async def test_closing_while_the_broker_is_silent_is_quick(amqp_url: str) -> None:
+async def test_closing_while_the_broker_is_silent_takes_seconds_at_most(amqp_url: str) -> None:
     harness = RabbitHarness(amqp_url)
     async with proxy_to(amqp_url) as (proxy, url):
-        async with RabbitBus(url, namespace=harness.namespace) as bus:
-            await bus.consume("storage")
-            await bus.open_reply_address("me", Replies())
-            proxy.freeze()
-            publishing = asyncio.create_task(bus.publish(Publication("storage.x", b"x")))
-            await asyncio.sleep(0)
-            closing = asyncio.create_task(bus.__aexit__(None, None, None))
-            async with asyncio.timeout(40):
-                await asyncio.wait([closing, publishing])
-            assert closing.exception() is None
-            assert publishing.exception() is not None
+        bus = RabbitBus(url, namespace=harness.namespace)
+        await bus.__aenter__()
+        await bus.consume("storage")
+        await bus.open_reply_address("me", Replies())
+        proxy.freeze()
+        publishing = asyncio.create_task(bus.publish(Publication("storage.x", b"x")))
+        await asyncio.sleep(0)
+        await soon(bus.__aexit__(None, None, None))
+        assert isinstance(await soon(_outcome(publishing)), BusClosedError | UnavailableError)
+
+
+async def _outcome(task: asyncio.Task[None]) -> BaseException | None:
+    await asyncio.wait([task])
+    return task.exception()
 
 
 async def _publish_until_routed(bus: Bus) -> None:
@@ -234,6 +310,12 @@ async def _publish_until_routed(bus: Bus) -> None:
         return True
 
     await until(routed)
+
+
+async def _rises_by_one(address: ReplyAddress) -> None:
+    before = address.generation
+    await until(lambda: _is(address.generation > before))
+    assert address.generation == before + 1
 
 
 async def _is(condition: bool) -> bool:

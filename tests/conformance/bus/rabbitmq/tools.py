@@ -103,13 +103,19 @@ async def publish_raw(
 
 
 class Proxy:
-    """A TCP proxy in front of the broker that can freeze: open connections carry no more."""
+    """A TCP proxy in front of the broker that can freeze, or cut all connections at once."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._thawed = asyncio.Event()
         self._thawed.set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
+
+    def cut(self) -> None:
+        """Reset every connection: no close handshake, data under way is lost."""
+        for writer in self._writers:
+            writer.transport.abort()
 
     def freeze(self) -> None:
         self._thawed.clear()
@@ -124,6 +130,8 @@ class Proxy:
         except OSError:
             writer.close()
             return
+        pair = {writer, there_writer}
+        self._writers |= pair
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, there_writer))
@@ -131,8 +139,9 @@ class Proxy:
         except* OSError:
             pass
         finally:
-            writer.close()
-            there_writer.close()
+            self._writers -= pair
+            for one in pair:
+                one.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
