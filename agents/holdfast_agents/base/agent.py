@@ -75,9 +75,10 @@ class Action(Generic[W]):
     prepare: Callable[[AgentMessage, Payload], W]
 
 
-@dataclass(slots=True)
-class _Pending(Generic[W]):
-    position: int
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[W]):
+    """A message that passed every check, and the work that it asks for."""
+
     message: AgentMessage
     work: W
 
@@ -126,10 +127,11 @@ class Agent(ABC, Generic[W]):
 
     async def handle_messages(self, messages: Sequence[AgentMessage]) -> list[AgentResponse]:
         """Answer messages, in their order; they are executed together."""
+        prepared = self.prepare(messages)
         try:
-            answers = await self.answer(messages)
+            answers = await self.execute(prepared)
         except TransientError as transient:
-            answers = self.give_up(messages, transient.error)
+            answers = self.give_up(prepared, transient.error)
         return [answer.reply.to_response() for answer in answers]
 
     async def answer(self, items: Sequence[AgentMessage | Refusal]) -> list[Answer]:
@@ -138,31 +140,38 @@ class Agent(ABC, Generic[W]):
         Raises:
             TransientError: nothing is known to be done; ask again, or `give_up`.
         """
-        answers: list[Answer | None] = [None] * len(items)
-        pending: list[_Pending[W]] = []
+        return await self.execute(self.prepare(items))
+
+    def prepare(self, items: Sequence[AgentMessage | Refusal]) -> list[Prepared[W] | Answer]:
+        """All checks: the work of each item, or the answer that needs none. Executes nothing."""
         now = datetime.now(UTC)
-        for position, item in enumerate(items):
-            if isinstance(item, Refusal):
-                answers[position] = self._refused(item)
-                continue
-            ready = self._check(item, now)
-            if isinstance(ready, Answer):
-                answers[position] = ready
-            else:
-                pending.append(_Pending(position, item, ready))
-        await self._perform(pending, answers)
-        return self._counted([answer for answer in answers if answer is not None])
+        return [
+            self._refused(item) if isinstance(item, Refusal) else self._check(item, now)
+            for item in items
+        ]
+
+    async def execute(self, prepared: Sequence[Prepared[W] | Answer]) -> list[Answer]:
+        """An answer for each prepared item, in order.
+
+        Raises:
+            TransientError: nothing is known to be done; ask again, or `give_up`.
+        """
+        now = datetime.now(UTC)
+        current = [self._still_wanted(item, now) for item in prepared]
+        pending = [item for item in current if isinstance(item, Prepared)]
+        done = iter(await self._performed(pending))
+        return self._counted([item if isinstance(item, Answer) else next(done) for item in current])
 
     def give_up(
-        self, items: Sequence[AgentMessage | Refusal], error: HoldfastError
+        self, prepared: Sequence[Prepared[W] | Answer], error: HoldfastError
     ) -> list[Answer]:
         """The answers to messages that could not be executed in time."""
         return self._counted(
             [
-                self._refused(item)
-                if isinstance(item, Refusal)
-                else failure(item, self.name, error)
-                for item in items
+                item
+                if isinstance(item, Answer)
+                else failure(item.message, self.name, error, refused=True)
+                for item in prepared
             ]
         )
 
@@ -171,8 +180,7 @@ class Agent(ABC, Generic[W]):
     def _refused(self, refusal: Refusal) -> Answer:
         return Answer(refusal.to_reply(self.name), refused=True, action=refusal.action)
 
-    def _check(self, message: AgentMessage, now: datetime) -> W | Answer:
-        """The work that a message asks for, or the answer that needs none."""
+    def _check(self, message: AgentMessage, now: datetime) -> Prepared[W] | Answer:
         try:
             if message.recipient is not None and message.recipient != self.name:
                 raise _wrong_recipient(self.name)
@@ -189,22 +197,31 @@ class Agent(ABC, Generic[W]):
             return failure(message, self.name, error, refused=True)
         except Exception as error:  # noqa: BLE001 — one defect must not take the batch with it
             return failure(message, self.name, self._defect(message, error))
-        return work
+        return Prepared(message, work)
 
-    async def _perform(self, pending: Sequence[_Pending[W]], answers: list[Answer | None]) -> None:
+    def _still_wanted(self, item: Prepared[W] | Answer, now: datetime) -> Prepared[W] | Answer:
+        """Look at the deadline once more: the message may have waited for a store."""
+        if isinstance(item, Answer) or item.message.deadline is None:
+            return item
+        try:
+            _check_deadline(item.message, now)
+        except ExpiredError as error:
+            return failure(item.message, self.name, error, refused=True)
+        return item
+
+    async def _performed(self, pending: Sequence[Prepared[W]]) -> list[Answer]:
         if not pending:
-            return
+            return []
         try:
             done = await self.perform([item.work for item in pending])
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 — a defect is answered, and the next served
-            for item in pending:
-                defect = self._defect(item.message, error)
-                answers[item.position] = failure(item.message, self.name, defect)
-            return
-        for item, one in zip(pending, done, strict=True):
-            answers[item.position] = self._answer_of(item.message, one)
+            return [
+                failure(item.message, self.name, self._defect(item.message, error))
+                for item in pending
+            ]
+        return [self._answer_of(item.message, one) for item, one in zip(pending, done, strict=True)]
 
     def _answer_of(self, message: AgentMessage, done: Done[W]) -> Answer:
         if isinstance(done.outcome, HoldfastError):

@@ -7,30 +7,29 @@ identity makes that a replay.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeAlias
 
-import orjson
 import stamina
 
 from holdfast_agents.logs import Logger, quiet_logger
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
-from holdfast_protocol.codec import Batch, Refusal, decode_messages, encode_replies, split_replies
-from holdfast_protocol.errors import HoldfastError, UnavailableError
+from holdfast_protocol.codec import Refusal, decode_messages
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
-from .agent import Agent, TransientError
+from .agent import Agent, Prepared, TransientError
 from .answers import Answer
 from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
+from .settling import Settler
+from .waiting import Received, Waiting
 
-_ENVELOPE_ROOM = 1024 * 1024
 _SLOW_PART = 4
-_UNDONE = frozenset({"internal_error", "storage_error", "unavailable"})
-"""Failures that are not the sender's: with nobody to tell, they are kept for the operator."""
+_BREATH_MESSAGES = 64
+"""How many messages are decoded before others on the event loop get their turn."""
 
 Observer: TypeAlias = Callable[[str, Sequence[AgentMessage | Refusal], Sequence[Answer]], None]
 """Called with the agent's name, the items of a batch and their answers, in the order of their
@@ -60,14 +59,6 @@ class RunnerLimits:
     response_bytes: int = MAX_RESPONSE_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """A delivery, decoded."""
-
-    delivery: Delivery
-    batch: Batch
-
-
 class Runner:
     """Runs one agent on one bus until it is told to stop.
 
@@ -93,6 +84,10 @@ class Runner:
         self._limits = limits if limits is not None else RunnerLimits()
         self._log = log if log is not None else quiet_logger()
         self._outcomes = OutcomeLog(self._log, agent.name)
+        self._settler = Settler(
+            agent.name, bus, self._log, response_bytes=self._limits.response_bytes
+        )
+        self._waiting = Waiting(self._limits.batch_messages, self._limits.batch_bytes)
         self._consumer: Consumer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling = asyncio.Semaphore(self._limits.unsettled_batches)
@@ -113,8 +108,9 @@ class Runner:
         consumer = self._consumer
         assert consumer is not None  # noqa: S101 — start has set it
         try:
-            while deliveries := await consumer.receive():
-                await self._take(consumer, deliveries)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._take(consumer))
+                group.create_task(self._execute(consumer))
         finally:
             await self._finish()
 
@@ -133,76 +129,86 @@ class Runner:
         """How many deliveries were taken and are not settled yet."""
         return self._unsettled
 
-    # -- taking --------------------------------------------------------------------------------
+    # -- taking: while a batch waits for the store, the next one is decoded and checked ----------
 
-    async def _take(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
-        gathered: list[_Received] = []
-        messages = size = 0
-        for delivery in deliveries:
-            if not self._may_answer(delivery):
-                self._spawn(self._reject(consumer, delivery))
-                continue
-            received = self._decoded(delivery)
-            self._unsettled += 1
-            slow = [self._agent.is_slow(item) for item in received.batch.items]
-            if all(slow):
-                self._spawn(self._run_beside(consumer, received))
-            elif any(slow):
-                # Its order matters, and its answers may be large: by itself, in small parts.
-                await self._run_batch(consumer, gathered)
-                await self._run_in_parts(consumer, received)
-                gathered, messages, size = [], 0, 0
-            else:
-                gathered.append(received)
-                messages += len(slow)
-                size += len(delivery.body)
-            if messages >= self._limits.batch_messages or size >= self._limits.batch_bytes:
-                await self._run_batch(consumer, gathered)
-                gathered, messages, size = [], 0, 0
-        await self._run_batch(consumer, gathered)
+    async def _take(self, consumer: Consumer) -> None:
+        try:
+            while deliveries := await consumer.receive():
+                taken = 0
+                for delivery in deliveries:
+                    taken += await self._accept(consumer, delivery)
+                    if taken >= _BREATH_MESSAGES:
+                        taken = 0
+                        await asyncio.sleep(0)
+        finally:
+            self._waiting.close()
 
-    def _decoded(self, delivery: Delivery) -> _Received:
+    async def _accept(self, consumer: Consumer, delivery: Delivery) -> int:
+        """Put a delivery where it will be executed; how many messages it holds."""
+        if not self._may_answer(delivery):
+            self._spawn(self._settler.reject(consumer, delivery))
+            return 0
         batch = decode_messages(
             delivery.body, default_id=delivery.message_id, user_id=delivery.user_id
         )
-        return _Received(delivery, batch)
-
-    async def _run_beside(self, consumer: Consumer, received: _Received) -> None:
-        async with self._beside:
-            await self._run_in_parts(consumer, received)
-
-    async def _run_in_parts(self, consumer: Consumer, received: _Received) -> None:
-        """Execute and answer a few messages at a time, so that not all answers are held."""
-        items = received.batch.items
-        delivered = True
-        for start in range(0, len(items), _SLOW_PART):
-            part = items[start : start + _SLOW_PART]
-            answers = await self._executed(part)
-            delivered = delivered and await self._deliver(received, answers, start)
-        await self._settle(consumer, [received.delivery], [delivered])
-
-    async def _run_batch(self, consumer: Consumer, received: list[_Received]) -> None:
-        """Execute, then answer in a task of its own, so that the next batch need not wait."""
-        if not received:
-            return
-        items = [item for one in received for item in one.batch.items]
-        answers = await self._executed(items)
-        await self._settling.acquire()
-        self._spawn(self._answer_batch(consumer, received, answers))
-
-    async def _executed(self, items: list[AgentMessage | Refusal]) -> list[Answer]:
-        started = monotonic()
-        answers = await self._answered(items)
-        self._outcomes.tell(items, answers, monotonic() - started)
-        if self._observer is not None:
-            self._observer(self._agent.name, items, answers)
-        return answers
+        items = batch.items
+        slow = [self._agent.is_slow(item) for item in items]
+        prepared = self._agent.prepare(items)
+        received = Received(delivery, batch.is_array, items, prepared, alone=any(slow))
+        self._unsettled += 1
+        if all(slow):
+            self._spawn(self._run_beside(consumer, received))
+        else:
+            await self._waiting.put(received)
+        return len(items)
 
     def _may_answer(self, delivery: Delivery) -> bool:
         address = delivery.reply_to
         return address is None or is_allowed_reply_address(address, self._bus.namespace)
 
-    async def _answered(self, items: list[AgentMessage | Refusal]) -> list[Answer]:
+    # -- executing -----------------------------------------------------------------------------
+
+    async def _execute(self, consumer: Consumer) -> None:
+        while batch := await self._waiting.take():
+            if batch[0].alone:
+                await self._run_in_parts(consumer, batch[0])
+            else:
+                await self._run_batch(consumer, batch)
+
+    async def _run_beside(self, consumer: Consumer, received: Received) -> None:
+        async with self._beside:
+            await self._run_in_parts(consumer, received)
+
+    async def _run_in_parts(self, consumer: Consumer, received: Received) -> None:
+        """Execute and answer a few messages at a time, so that not all answers are held."""
+        delivered = True
+        for start in range(0, len(received.items), _SLOW_PART):
+            end = start + _SLOW_PART
+            answers = await self._executed(received.items[start:end], received.prepared[start:end])
+            delivered = delivered and await self._settler.deliver(received, answers, start)
+        await self._settle(consumer, [received], [delivered])
+
+    async def _run_batch(self, consumer: Consumer, batch: list[Received]) -> None:
+        """Execute, then answer in a task of its own, so that the next batch need not wait."""
+        items = [item for received in batch for item in received.items]
+        prepared = [item for received in batch for item in received.prepared]
+        answers = await self._executed(items, prepared)
+        await self._settling.acquire()
+        self._spawn(self._answer_batch(consumer, batch, answers))
+
+    async def _executed(
+        self,
+        items: Sequence[AgentMessage | Refusal],
+        prepared: Sequence[Prepared[Any] | Answer],
+    ) -> list[Answer]:
+        started = monotonic()
+        answers = await self._answers(prepared)
+        self._outcomes.tell(items, answers, monotonic() - started)
+        if self._observer is not None:
+            self._observer(self._agent.name, items, answers)
+        return answers
+
+    async def _answers(self, prepared: Sequence[Prepared[Any] | Answer]) -> list[Answer]:
         """The answers; a store that cannot be reached is waited for, the queue waiting too."""
         try:
             retries = stamina.retry_context(
@@ -214,92 +220,36 @@ class Runner:
             )
             async for attempt in retries:
                 with attempt:
-                    return await self._agent.answer(items)
+                    return await self._agent.execute(prepared)
         except TransientError as transient:
-            return self._agent.give_up(items, transient.error)
+            return self._agent.give_up(prepared, transient.error)
         raise RuntimeError("a retry loop ends in an answer or an error")
 
-    # -- settling ------------------------------------------------------------------------------
-
     async def _answer_batch(
-        self, consumer: Consumer, received: list[_Received], answers: list[Answer]
+        self, consumer: Consumer, batch: list[Received], answers: list[Answer]
     ) -> None:
         try:
             waits = []
             position = 0
-            for one in received:
-                count = len(one.batch.items)
-                waits.append(self._deliver(one, answers[position : position + count]))
+            for received in batch:
+                count = len(received.items)
+                part = answers[position : position + count]
+                waits.append(self._settler.deliver(received, part))
                 position += count
-            delivered = await asyncio.gather(*waits)
-            await self._settle(consumer, [one.delivery for one in received], delivered)
+            await self._settle(consumer, batch, await asyncio.gather(*waits))
         finally:
             self._settling.release()
 
     async def _settle(
-        self, consumer: Consumer, deliveries: Sequence[Delivery], delivered: Sequence[bool]
+        self, consumer: Consumer, batch: Sequence[Received], delivered: Sequence[bool]
     ) -> None:
-        """Ack what led to all it had to; what did not comes again, and is replayed."""
-        self._unsettled -= len(deliveries)
-        pairs = list(zip(deliveries, delivered, strict=True))
-        if done := [delivery for delivery, is_done in pairs if is_done]:
-            await consumer.ack(done)
-        if failed := [delivery for delivery, is_done in pairs if not is_done]:
-            await consumer.requeue(failed)
-
-    async def _deliver(
-        self, received: _Received, answers: Sequence[Answer], start: int = 0
-    ) -> bool:
-        """Whether the broker has taken all that these answers lead to; the first of them
-        answers the message at `start`."""
-        delivery = received.delivery
-        try:
-            if delivery.reply_to is not None:
-                for body in self._bodies(received, answers):
-                    await self._bus.reply(delivery.reply_to, body, delivery.correlation_id)
-                return True
-            for index, answer in enumerate(answers, start):
-                if answer.refused or answer.reply.error_type in _UNDONE:
-                    await self._bury(_part(received, index), answer)
-        except HoldfastError as error:
-            self._log.warning("reply not confirmed", agent=self._agent.name, error=str(error))
-            return False
-        return True
-
-    def _bodies(self, received: _Received, answers: Sequence[Answer]) -> list[bytes]:
-        replies = [answer.reply for answer in answers]
-        if not received.batch.is_array:
-            return [encode_replies(replies, as_array=False)]
-        return split_replies(replies, self._limits.response_bytes + _ENVELOPE_ROOM)
-
-    async def _bury(self, delivery: Delivery, answer: Answer) -> None:
-        reply = answer.reply
-        await self._bus.dead_letter(
-            delivery,
-            reason=reply.error_type or "internal_error",
-            error=reply.error or "",
-            agent=self._agent.name,
-        )
-
-    async def _reject(self, consumer: Consumer, delivery: Delivery) -> None:
-        """A message that asks to be answered into somebody else's queue."""
-        try:
-            await self._bus.dead_letter(
-                delivery,
-                reason="forbidden_reply_to",
-                error="replies go to reply queues only",
-                agent=self._agent.name,
-            )
-        except UnavailableError:
-            await consumer.requeue([delivery])
-            return
-        self._log.warning("forbidden reply_to", agent=self._agent.name)
-        await consumer.ack([delivery])
+        self._unsettled -= len(batch)
+        await self._settler.settle(consumer, [one.delivery for one in batch], delivered)
 
     # -- tasks ---------------------------------------------------------------------------------
 
-    def _spawn(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -311,15 +261,3 @@ class Runner:
     async def _finish(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-
-def _part(received: _Received, index: int) -> Delivery:
-    """The delivery with only one message of its array, where that can be told apart."""
-    delivery = received.delivery
-    if not received.batch.is_array or len(received.batch.items) == 1:
-        return delivery
-    try:
-        body = orjson.dumps(orjson.loads(delivery.body)[index])
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return delivery
-    return replace(delivery, body=body)
