@@ -1,44 +1,67 @@
 """The stores of the conformance tests."""
 
-import asyncio
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from holdfast_backends.sql.migrate import migrate
 from holdfast_backends.testing.harness import OpenBackend
 from tests.conformance.stores import (
+    BACKENDS,
+    LentBackend,
+    lent_postgres,
+    lent_sqlite,
     memory_store,
-    postgres_store,
     redis_store,
-    sqlite_store,
-    sqlite_template,
 )
 
 
-@pytest.fixture(scope="session")
-def empty_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file that holds nothing."""
-    return asyncio.run(sqlite_template(tmp_path_factory.mktemp("sqlite")))
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def empty_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that holds nothing, to be copied."""
+    file = tmp_path_factory.mktemp("sqlite") / "empty.db"
+    await migrate(f"sqlite:///{file}")
+    return file
 
 
-@pytest.fixture(scope="session")
-def migrated_postgres_url(postgres_url: str) -> str:
-    """URL of this run's own database, with the schema in it."""
-    asyncio.run(migrate(postgres_url))
-    return postgres_url
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def sqlite_to_lend(
+    empty_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LentBackend]:
+    """An open SQLite backend."""
+    file = tmp_path_factory.mktemp("sqlite") / "lent.db"
+    shutil.copyfile(empty_sqlite_file, file)
+    async with lent_sqlite(file) as lent:
+        yield lent
 
 
-@pytest.fixture
-def open_backend(request: pytest.FixtureRequest, backend_name: str, tmp_path: Path) -> OpenBackend:
-    """What the conformance suite asks for: opens a clean store of the backend under test."""
-    match backend_name:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_to_lend(postgres_url: str) -> AsyncIterator[LentBackend]:
+    """An open PostgreSQL backend, on this run's own database."""
+    await migrate(postgres_url)
+    async with lent_postgres(postgres_url) as lent:
+        yield lent
+
+
+@pytest_asyncio.fixture
+async def migrated_postgres_url(fresh_postgres_url: str) -> str:
+    """URL of a database that holds nothing but the schema."""
+    await migrate(fresh_postgres_url)
+    return fresh_postgres_url
+
+
+@pytest.fixture(params=BACKENDS)
+def open_backend(request: pytest.FixtureRequest) -> OpenBackend:
+    """Opens a store that holds nothing yet, on each backend; what the suite asks for."""
+    match request.param:
         case "memory":
             return memory_store()
-        case "sqlite":
-            return sqlite_store(request.getfixturevalue("empty_sqlite_file"), tmp_path)
-        case "postgres":
-            return postgres_store(request.getfixturevalue("migrated_postgres_url"))
-        case _:
+        case "redis":
             namespace = request.getfixturevalue("redis_namespace")
             return redis_store(request.getfixturevalue("redis_url"), namespace)
+        case name:
+            lend: OpenBackend = request.getfixturevalue(f"{name}_to_lend").lend
+            return lend

@@ -1,22 +1,19 @@
 """A clean store of each backend for one test, and cheap: servers and schemas are prepared once."""
 
+import asyncio
 import itertools
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from holdfast_backends import (
-    InMemoryBackend,
-    PostgresBackend,
-    RedisBackend,
-    SqliteBackend,
-)
-from holdfast_backends.sql.migrate import migrate
-from holdfast_backends.testing.harness import AnyBackend, Clock, OpenBackend
+from holdfast_backends import InMemoryBackend, PostgresBackend, RedisBackend, SqliteBackend
+from holdfast_backends.testing.harness import AnyBackend, Clock, ManualClock, OpenBackend
 
 BACKENDS = [
     pytest.param("memory"),
@@ -26,8 +23,68 @@ BACKENDS = [
 ]
 DURABLE = BACKENDS[1:]
 
+_TABLES = ("holdfast_records", "holdfast_messages", "holdfast_collections")
 _numbers = itertools.count(1)
-_CLEAN = "TRUNCATE holdfast_records, holdfast_messages, holdfast_collections"
+
+
+@dataclass
+class LentClock:
+    """A clock that asks the clock of the test that runs."""
+
+    asked: Clock = field(default_factory=ManualClock)
+
+    def __call__(self) -> int:
+        return self.asked()
+
+
+@dataclass(frozen=True)
+class LentBackend:
+    """A backend that stays open and is lent to one test after the other, emptied before each."""
+
+    backend: AnyBackend
+    clock: LentClock
+    empty: Callable[[], Awaitable[None]]
+
+    @asynccontextmanager
+    async def lend(self, clock: Clock) -> AsyncIterator[AnyBackend]:
+        """The backend, for one test."""
+        await self.empty()
+        self.clock.asked = clock
+        yield self.backend
+
+
+@asynccontextmanager
+async def lent_sqlite(file: Path) -> AsyncIterator[LentBackend]:
+    """The backend of a migrated file."""
+    clock = LentClock()
+    async with SqliteBackend(f"sqlite:///{file}", clock=clock) as backend:
+
+        async def empty() -> None:
+            # In a thread: an index of the last test may still be built, and must come to its end.
+            await asyncio.to_thread(_empty_file, file)
+
+        yield LentBackend(backend, clock, empty)
+
+
+def _empty_file(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for table in _TABLES:
+            connection.execute(f"DELETE FROM {table}")
+
+
+@asynccontextmanager
+async def lent_postgres(url: str) -> AsyncIterator[LentBackend]:
+    """The backend of a migrated database."""
+    clock = LentClock()
+    connection = await asyncpg.connect(url)
+    async with PostgresBackend(url, clock=clock) as backend:
+
+        async def empty() -> None:
+            # Not TRUNCATE: it makes new files for every index, and takes a hundred times as long.
+            await connection.execute(";".join(f"DELETE FROM {table}" for table in _TABLES))
+
+        yield LentBackend(backend, clock, empty)
+    await connection.close()
 
 
 def memory_store() -> OpenBackend:
@@ -42,36 +99,16 @@ def memory_store() -> OpenBackend:
     return open_backend
 
 
-async def sqlite_template(folder: Path) -> Path:
-    """A migrated file that holds nothing, to copy for each test."""
-    template = folder / "template.db"
-    await migrate(f"sqlite:///{template}")
-    return template
-
-
 def sqlite_store(template: Path, folder: Path) -> OpenBackend:
-    """A store in a file of its own."""
+    """A store in a file of its own: a copy of a migrated file that holds nothing."""
     file = folder / f"{next(_numbers)}.db"
     shutil.copyfile(template, file)
     return lambda clock: SqliteBackend(f"sqlite:///{file}", clock=clock)
 
 
 def postgres_store(url: str) -> OpenBackend:
-    """The store in this run's database, emptied before its first opening."""
-    clean = False
-
-    @asynccontextmanager
-    async def open_backend(clock: Clock) -> AsyncIterator[AnyBackend]:
-        nonlocal clean
-        if not clean:
-            connection = await asyncpg.connect(url)
-            await connection.execute(_CLEAN)
-            await connection.close()
-            clean = True
-        async with PostgresBackend(url, clock=clock) as backend:
-            yield backend
-
-    return open_backend
+    """The store in a migrated database that holds nothing."""
+    return lambda clock: PostgresBackend(url, clock=clock)
 
 
 def redis_store(url: str, namespace: str) -> OpenBackend:

@@ -5,10 +5,6 @@ Holdfast's own backends run it without a skip; a backend of yours is one when it
 
 It needs pytest, pytest-asyncio (in either mode) and hypothesis. Make one test module:
 
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import asynccontextmanager
-
-    import pytest
     from holdfast_backends.testing.suite import *  # every case, and the fixtures they use
 
     @pytest.fixture
@@ -19,7 +15,8 @@ It needs pytest, pytest-asyncio (in either mode) and hypothesis. Make one test m
 that gives microseconds since 1970, see `ManualClock`) and returns an async context manager of a
 backend. Within one test every call opens the same store, which is empty at the first call; two
 tests never see each other's records, identities or indexes. Parametrise the fixture to run the
-suite on several backends at once.
+suite on several backends at once. All cases run in the event loop of the session, so a store may
+keep its connections from one test to the next.
 
 A store that outlives its process also takes `holdfast_backends.testing.durable`, which opens it
 again, and twice at once.

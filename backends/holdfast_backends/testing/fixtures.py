@@ -14,7 +14,7 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def backend(open_backend: OpenBackend, clock: ManualClock) -> AsyncIterator[AnyBackend]:
     """An open backend on an empty store."""
     async with open_backend(clock) as opened:

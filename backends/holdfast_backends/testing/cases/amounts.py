@@ -49,7 +49,7 @@ OTHER_TYPES: dict[str, JsonValue] = {
 }
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestIncrement:
     @pytest.mark.parametrize(("start", "amount", "result"), INCREMENTS)
     async def test_it_adds(
@@ -154,7 +154,7 @@ class TestIncrement:
         await refused(backend.update(1, increment=increment), "increment")
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAppend:
     async def test_it_adds_at_the_end(self, backend: AnyBackend) -> None:
         await backend.save({"id": 1, "tags": ["a"]})
@@ -246,7 +246,7 @@ class TestAppend:
         await refused(backend.update(1, append=append), "append")
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheOrderOfAnUpdate:
     async def test_changes_come_before_increments(self, backend: AnyBackend) -> None:
         await backend.save({"id": 1, "n": "text"})

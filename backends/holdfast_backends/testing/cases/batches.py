@@ -35,7 +35,7 @@ from holdfast_backends.testing.harness import (
 )
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestExecute:
     async def test_nothing_asked_is_nothing_answered(self, backend: AnyBackend) -> None:
         assert await backend.execute([]) == []
@@ -88,7 +88,7 @@ class TestExecute:
         assert await backend.get(8) == {"id": 8, "text": text}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheSameRecordManyTimes:
     async def test_the_last_save_stands(self, backend: AnyBackend) -> None:
         outcomes = await save_all(backend, [{"id": 1, "n": number} for number in range(50)])

@@ -20,7 +20,7 @@ from holdfast_backends.testing.harness import (
 from holdfast_backends.values import JsonObject
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestManySavesAtOnce:
     async def test_ids_have_no_gap_and_none_twice(self, backend: AnyBackend) -> None:
         saved = await asyncio.gather(*(backend.save({"n": n}) for n in range(100)))
@@ -78,7 +78,7 @@ class TestManySavesAtOnce:
         assert [await backend.count(collection=name) for name in names] == [20] * 5
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestManyChangesAtOnce:
     async def test_increments_add_up(self, backend: AnyBackend) -> None:
         await save(backend, {"id": 1, "n": 0})
@@ -140,7 +140,7 @@ class TestManyChangesAtOnce:
         await asyncio.gather(write(), read(), write(), read())
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestOneWinner:
     async def test_of_many_creators(self, backend: AnyBackend) -> None:
         outcomes = await asyncio.gather(

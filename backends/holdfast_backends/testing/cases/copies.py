@@ -24,7 +24,7 @@ def fresh() -> JsonObject:
     return {"id": 1, "inner": {"list": [1, {"a": 2}]}}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestArgumentsAreLeftAlone:
     async def test_save_adds_no_id(self, backend: AnyBackend) -> None:
         document: JsonObject = {"title": "a"}
@@ -58,7 +58,7 @@ class TestArgumentsAreLeftAlone:
         assert (filters, sort, fields) == before
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestWhatIsKeptIsNotShared:
     async def test_with_the_argument_of_save(self, backend: AnyBackend) -> None:
         document = fresh()

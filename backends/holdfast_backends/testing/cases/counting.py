@@ -20,7 +20,7 @@ async def collections(backend: AnyBackend) -> list[tuple[str, int]]:
     return [*expect(CollectionCounts, await perform(backend, Collections())).counts]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestCount:
     async def test_an_empty_collection_has_none(self, backend: AnyBackend) -> None:
         assert await backend.count() == 0
@@ -51,7 +51,7 @@ class TestCount:
         assert await backend.count() == 0
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestCollections:
     async def test_an_empty_store_has_none(self, backend: AnyBackend) -> None:
         assert await collections(backend) == []

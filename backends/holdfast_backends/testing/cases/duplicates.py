@@ -30,7 +30,7 @@ from holdfast_backends.testing.harness import (
 )
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestDuplicatesAtOnce:
     async def test_within_one_call_one_takes_effect(self, backend: AnyBackend) -> None:
         outcomes = await backend.execute([Save({}, identity=ME)] * 5)
@@ -89,7 +89,7 @@ class TestDuplicatesAtOnce:
         assert sum(not is_replayed(outcome) for outcomes in answers for outcome in outcomes) == 30
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTransactionsWithAnIdentity:
     WRITES = (Save({"a": 1}), Get(1), Update(1, increment={"n": 1}), Save({}), Delete(2))
 
@@ -141,7 +141,7 @@ class TestTransactionsWithAnIdentity:
         assert await backend.count() == 2
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestReadsHaveNoIdentity:
     async def test_a_transaction_of_reads_is_executed_again(self, backend: AnyBackend) -> None:
         transaction = Transaction((Count(),), identity=ME)

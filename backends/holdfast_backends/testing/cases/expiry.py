@@ -30,7 +30,7 @@ from holdfast_backends.testing.harness import (
 NO_TTLS: list[Any] = [0, -1, 0.0, float("nan"), float("inf"), 3_155_760_001, True, "1", [1]]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTtl:
     async def test_expires_at_is_told(self, backend: AnyBackend, clock: ManualClock) -> None:
         saved = await save(backend, {}, ttl_seconds=10)
@@ -100,9 +100,9 @@ class TestTtl:
         assert (await save(backend, {"id": 1})).record.expires_at is None
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAnExpiredRecord:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def expired(self, backend: AnyBackend, clock: ManualClock) -> AnyBackend:
         """Record 1 has expired and was not swept; record 2 lives on."""
         await save(backend, {"id": 1, "title": "old"}, ttl_seconds=10)
@@ -168,7 +168,7 @@ class TestAnExpiredRecord:
         assert [document["id"] for document in documents_of(*rest)] == [3, 4, 5, 6]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestSweep:
     async def test_it_tells_how_many_it_removed(
         self, backend: AnyBackend, clock: ManualClock

@@ -63,7 +63,7 @@ async def fill(backend: AnyBackend, corpus: list[JsonObject]) -> set[RecordId]:
     return {saved.record.id for saved in await save_all(backend, corpus)}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestLawsOfFilters:
     @many
     @given(corpus=st.lists(documents, min_size=1, max_size=12), wanted=filters)

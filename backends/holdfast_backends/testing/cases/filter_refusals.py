@@ -91,7 +91,7 @@ REFUSED: list[tuple[Any, tuple[str | int, ...]]] = [
 ]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestRefusedFilters:
     @pytest.mark.parametrize(("filters", "place"), REFUSED, ids=lambda value: ascii(value)[:48])
     async def test_a_query_refuses_it_and_names_the_place(
@@ -125,7 +125,7 @@ def negated(levels: int) -> JsonObject:
     return {"a": condition}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheLimitsOfAFilter:
     @pytest.mark.parametrize("wrap", ["$and", "$or", "$not"])
     async def test_8_nested_filters_are_lawful(self, backend: AnyBackend, wrap: str) -> None:

@@ -178,9 +178,9 @@ COMBINATIONS: list[tuple[JsonObject, set[str]]] = [
 ]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestOperators:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds one record of each kind of value."""
         await save_all(backend, CORPUS)
@@ -253,9 +253,9 @@ PATHS: list[tuple[JsonObject, set[RecordId]]] = [
 ]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestPaths:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds documents of several shapes."""
         await save_all(
@@ -290,9 +290,9 @@ class TestPaths:
         assert await backend.count({".".join(["n"] * 64): 1}) == 1
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheIdAsAPath:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds integer and string ids."""
         ids: list[RecordId] = [1, 2, 7, "1", "7", "seven"]

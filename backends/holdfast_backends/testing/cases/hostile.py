@@ -71,7 +71,7 @@ def short(text: str) -> str:
     return ascii(text)[1:33]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestHostileText:
     @pytest.mark.parametrize("text", TEXTS, ids=short)
     async def test_as_an_id(self, backend: AnyBackend, text: str) -> None:
@@ -126,9 +126,9 @@ class TestHostileText:
         assert await backend.get(1) == {"id": 1, **document}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestHostileTextInPages:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds every text as an id and as a value."""
         await save_all(

@@ -60,7 +60,7 @@ async def drain(backend: AnyBackend) -> None:
         pass
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheSameMessageTwice:
     async def test_a_save_takes_effect_once(self, backend: AnyBackend) -> None:
         await twice(backend, Saved, Save({"a": 1}, identity=ME))
@@ -132,7 +132,7 @@ class TestTheSameMessageTwice:
         assert second.record.value == first.record.value
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAfterTheRecordMovedOn:
     async def test_the_answer_to_a_save_stays_after_an_update(self, backend: AnyBackend) -> None:
         first = await save(backend, {"a": 1}, identity=ME)
@@ -189,7 +189,7 @@ FAILURES: dict[str, tuple[Operation, type[StorageError]]] = {
 }
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAFailureTwice:
     async def _prepare(self, backend: AnyBackend) -> None:
         await save_all(backend, [{"id": 1}, {"id": 1, "a": "x" * 600_000}])

@@ -26,7 +26,7 @@ from holdfast_backends.testing.harness import (
 )
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAnotherPayload:
     @pytest.mark.parametrize(
         "operation",
@@ -102,7 +102,7 @@ class TestAnotherPayload:
         assert type(failed.error) is ConflictError
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestHowLongAnIdentityIsKept:
     async def test_29_days_later_it_is_known(self, backend: AnyBackend, clock: ManualClock) -> None:
         await save(backend, {}, identity=ME)

@@ -63,7 +63,7 @@ NO_IDS: list[Any] = [
 ]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestGivingOutIds:
     async def test_the_first_id_is_1(self, backend: AnyBackend) -> None:
         assert (await backend.save({"title": "a"}))["id"] == 1
@@ -108,7 +108,7 @@ class TestGivingOutIds:
         assert [outcome.record.id for outcome in saved] == [1, 5, 6, 2, 7]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestIdsAreNeverGivenOutAgain:
     async def test_not_after_a_delete(self, backend: AnyBackend) -> None:
         await backend.save({})
@@ -145,7 +145,7 @@ class TestIdsAreNeverGivenOutAgain:
         assert (await backend.save({}))["id"] == 2
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestFailedWritesMoveNoCounter:
     async def test_a_conflict_on_an_explicit_id(self, backend: AnyBackend) -> None:
         await raised(ConflictError, backend.save({"id": 99}, if_version=3))
@@ -172,7 +172,7 @@ class TestFailedWritesMoveNoCounter:
         assert (await backend.save({}))["id"] == 1
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheLastInteger:
     async def test_it_can_be_used(self, backend: AnyBackend) -> None:
         assert (await backend.save({"id": MAX_INTEGER}))["id"] == MAX_INTEGER
@@ -200,7 +200,7 @@ class TestTheLastInteger:
         assert (await backend.save({}, collection="other"))["id"] == 1
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestWhatAnIdIs:
     @pytest.mark.parametrize("record_id", LAWFUL_IDS, ids=lambda value: repr(value)[:24])
     async def test_a_lawful_id_names_its_record(

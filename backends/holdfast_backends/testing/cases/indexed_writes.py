@@ -20,9 +20,9 @@ from holdfast_backends.testing.harness import (
 from holdfast_backends.values import RecordId
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestWritesToIndexedCollections:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def indexed(self, backend: AnyBackend) -> AnyBackend:
         """A backend with an index on `v` and records 1 to 9 with that value there."""
         await declare(backend, ["v"])

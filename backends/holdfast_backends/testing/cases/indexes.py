@@ -128,7 +128,7 @@ async def paged(backend: AnyBackend, filters: JsonObject, sort: Sort, limit: int
     return ids_of(*pages)
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestDeclaringIndexes:
     async def test_at_first_there_are_none(self, backend: AnyBackend) -> None:
         assert await declare(backend, None) == IndexState((), True)
@@ -193,9 +193,9 @@ class TestDeclaringIndexes:
         assert ids_of(await find(backend, finding({"id": {"$gte": "b"}}))) == ["b"]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAnIndexChangesNoAnswer:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def filled(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds the corpus, without an index."""
         await save_all(backend, corpus())

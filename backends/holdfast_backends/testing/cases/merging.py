@@ -58,7 +58,7 @@ MERGES: dict[str, tuple[JsonObject, JsonObject, JsonObject]] = {
 }
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestMergePatch:
     @pytest.mark.parametrize(
         ("original", "patch", "result"), APPENDIX, ids=[f"A-{n}" for n in range(len(APPENDIX))]
@@ -116,7 +116,7 @@ class TestMergePatch:
         assert changed == {"id": 1, "owner": {"id": 6}}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestWhatAnUpdateRefuses:
     async def test_an_update_of_nothing(self, backend: AnyBackend) -> None:
         await backend.save({"id": 1})

@@ -86,9 +86,9 @@ async def order(
     return ids_of(await find(backend, finding(filters, sort=sort)))
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheOrderOfIds:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds ids of all kinds, saved in no order."""
         ids: list[RecordId] = [
@@ -132,9 +132,9 @@ class TestTheOrderOfIds:
         assert await order(backend) == ["a", "a\x01", "a ", "aa", "ab"]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheOrderOfValues:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds values of every class, saved in no order."""
         await save_all(backend, CORPUS[1::2] + CORPUS[::2])
@@ -174,9 +174,9 @@ class TestTheOrderOfValues:
         assert await order(corpus, [["nowhere", "desc"]]) == (await order(corpus))[::-1]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestSeveralSortKeys:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds every pair of two small values, twice."""
         pairs: list[tuple[JsonValue, JsonValue]] = [(a, b) for a in (1, 2) for b in ("x", "y")]
@@ -217,7 +217,7 @@ class TestSeveralSortKeys:
         assert await order(backend, [["v", "asc"], ["rank", "asc"]]) == [3, 2, 1]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestSortPaths:
     async def test_a_path_leads_into_objects(self, backend: AnyBackend) -> None:
         await save_all(backend, [{"a": {"n": 2}}, {"a": {"n": 1}}, {"a": {"n": 3}}])

@@ -57,9 +57,9 @@ async def first_cursor(backend: AnyBackend, operation: Find) -> str:
     return cursor
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestPages:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds 34 records, with integer and string ids and many ties."""
         await save_all(
@@ -122,12 +122,12 @@ class TestPages:
         assert len(await corpus.query(limit=10_000)) == 34
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestWhatACursorBelongsTo:
     FILTERS: ClassVar[JsonObject] = {"few": {"$gte": 0}, "v": {"$exists": True}}
     SORT: ClassVar[Sort] = (("v", "asc"),)
 
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def cursor(self, backend: AnyBackend) -> str:
         """A cursor of a sorted and filtered query, in whose collection more is left."""
         documents: list[JsonObject] = [{"few": n % 2, "v": n} for n in range(10)]
@@ -230,7 +230,7 @@ class TestWhatACursorBelongsTo:
         assert caught.value.loc[-1:] == ("cursor",)
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestPagingWhileOthersWrite:
     @pytest.mark.parametrize("sort", [None, [["n", "asc"]], [["n", "desc"]]], ids=str)
     async def test_a_stable_record_is_met_once(
@@ -291,9 +291,9 @@ class TestPagingWhileOthersWrite:
         assert ids_of(await find(backend, finding(cursor=cursor))) == [5]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestPagesOfSoManyBytes:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def size(self, backend: AnyBackend) -> int:
         """How large all five documents are, as one JSON array."""
         await save_all(backend, [{"text": "é" * 50} for _ in range(5)])

@@ -43,9 +43,9 @@ PROJECTIONS: dict[str, tuple[list[str], JsonObject]] = {
 }
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestFields:
-    @pytest_asyncio.fixture
+    @pytest_asyncio.fixture(loop_scope="session")
     async def corpus(self, backend: AnyBackend) -> AnyBackend:
         """A backend that holds one document."""
         await backend.save(DOCUMENT)

@@ -28,7 +28,7 @@ from holdfast_backends.testing.harness import (
 from holdfast_backends.values import JsonObject
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestOpenedAgain:
     async def test_records_are_there(self, open_backend: OpenBackend, clock: ManualClock) -> None:
         document: JsonObject = {"a": [-0.0, 1e22, 1, 2**53 + 1], "é": {"": None}}
@@ -115,7 +115,7 @@ class TestOpenedAgain:
             assert ids_of(await find(backend, finding(cursor=cursor))) == [3, 4, 5]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTwoAtOnce:
     async def test_each_sees_what_the_other_wrote(
         self, open_backend: OpenBackend, clock: ManualClock

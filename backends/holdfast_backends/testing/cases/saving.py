@@ -24,7 +24,7 @@ from holdfast_backends.values import RecordId
 NO_COLLECTIONS = ["", "Tasks", "1tasks", "_tasks", "-tasks", "a b", "a.b", "é", "a" * 64, "a\n"]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestSave:
     async def test_it_answers_with_the_document_and_its_id(self, backend: AnyBackend) -> None:
         assert await backend.save({"title": "a"}) == {"id": 1, "title": "a"}
@@ -90,7 +90,7 @@ class TestSave:
         await refused(backend.count({}, collection=name), "collection")
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestInstants:
     async def test_a_new_record_is_created_and_updated_now(
         self, backend: AnyBackend, clock: ManualClock
@@ -152,7 +152,7 @@ class TestInstants:
         assert (await get(backend, 1)).record.created_at == 1_700_000_000_123_457
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestNotFound:
     async def test_get_of_a_missing_record(self, backend: AnyBackend) -> None:
         error = await raised(TaskNotFoundError, backend.get(7))
@@ -187,7 +187,7 @@ class TestNotFound:
         assert (await save(backend, {"id": 7})).record.version == 1
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestDelete:
     async def test_it_answers_with_the_deleted_document(self, backend: AnyBackend) -> None:
         await backend.save({"title": "a"})

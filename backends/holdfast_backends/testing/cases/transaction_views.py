@@ -42,7 +42,7 @@ from holdfast_backends.testing.harness import (
 from holdfast_backends.values import JsonObject
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestReadsOfATransaction:
     async def test_get_sees_an_earlier_save(self, backend: AnyBackend) -> None:
         _saved, found = await transact(backend, Save({"id": 1, "a": 1}), Get(1))
@@ -144,7 +144,7 @@ class TestReadsOfATransaction:
         assert (counted, page) == (Counted(0), Page((), None))
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTransactionsOfSoManyBytes:
     async def test_results_that_fit_are_answered(self, backend: AnyBackend) -> None:
         assert len(await transact(backend, Save({}), Get(1), max_bytes=10_000)) == 2
@@ -177,7 +177,7 @@ class TestTransactionsOfSoManyBytes:
         assert type(failed.error) is TooLargeError
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTransactionsBesideOthers:
     async def test_a_failed_one_leaves_its_neighbours(self, backend: AnyBackend) -> None:
         outcomes = await backend.execute(

@@ -47,7 +47,7 @@ async def undone(backend: AnyBackend, *operations: Save | Get | Update | Delete)
     return await failure(backend, Transaction(operations))
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestAtomicTransactions:
     async def test_all_outcomes_in_order(self, backend: AnyBackend) -> None:
         saved, found, counted, deleted = await transact(
@@ -175,7 +175,7 @@ class TestAtomicTransactions:
             Transaction(())
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTransactionsThatAreNotAtomic:
     async def test_each_operation_has_its_own_outcome(self, backend: AnyBackend) -> None:
         outcomes = await transact(

@@ -117,7 +117,7 @@ NO_KEYS: dict[str, Any] = {
 MEBIBYTE = 1024 * 1024
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestKeptValues:
     @pytest.mark.parametrize("name", KEPT)
     async def test_it_is_read_as_it_was_saved(self, backend: AnyBackend, name: str) -> None:
@@ -185,7 +185,7 @@ class TestKeptValues:
         )
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestRefusedValues:
     @pytest.mark.parametrize("name", UNKEEPABLE)
     async def test_at_the_top(self, backend: AnyBackend, name: str) -> None:
@@ -254,7 +254,7 @@ def text_document(size: int, *, character: str = "x", cost: int = 1) -> dict[str
     return {"id": 1, "text": character * (room // cost) + "x" * (room % cost)}
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestTheSizeOfADocument:
     async def test_1_mebibyte_is_lawful(self, backend: AnyBackend) -> None:
         document = text_document(MEBIBYTE)

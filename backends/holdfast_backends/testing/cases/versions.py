@@ -21,7 +21,7 @@ from holdfast_backends.testing.harness import (
 NO_VERSIONS: list[Any] = [-1, 1.0, True, "1", 2**63, [1]]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestVersions:
     async def test_a_new_record_has_version_1(self, backend: AnyBackend) -> None:
         assert (await save(backend, {})).record.version == 1
@@ -77,7 +77,7 @@ class TestVersions:
         assert [outcome.record.version for outcome in outcomes] == [1, 2, 3]  # type: ignore[union-attr]
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestVersionsAfterADelete:
     async def test_a_record_made_again_continues(self, backend: AnyBackend) -> None:
         await save(backend, {"id": 1})
@@ -121,7 +121,7 @@ class TestVersionsAfterADelete:
         assert failed.error.details["current_version"] == 2
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestSaveIfVersion:
     async def test_the_current_version_is_replaced(self, backend: AnyBackend) -> None:
         await save(backend, {"id": 1})
@@ -187,7 +187,7 @@ class TestSaveIfVersion:
         await refused(backend.save({"id": 1}, if_version=value), "if_version")
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestUpdateIfVersion:
     async def test_the_current_version_is_changed(self, backend: AnyBackend) -> None:
         await save(backend, {"id": 1})
@@ -219,7 +219,7 @@ class TestUpdateIfVersion:
         await refused(backend.update(1, {"a": 1}, if_version=value), "if_version")
 
 
-@pytest.mark.asyncio
+@pytest.mark.asyncio(loop_scope="session")
 class TestDeleteIfVersion:
     async def test_the_current_version_is_deleted(self, backend: AnyBackend) -> None:
         await save(backend, {"id": 1})
