@@ -38,10 +38,21 @@ from .outcomes import (
     Saved,
 )
 from .replies import decode_outcome
-from .store import CommitConflictError, Loaded, Snapshot, Store, Unit, Wanted
+from .store import (
+    CommitConflictError,
+    Head,
+    IndexSlot,
+    Loaded,
+    Snapshot,
+    Store,
+    Unit,
+    Wanted,
+)
 from .workspace import Workspace
 
 MAX_ATTEMPTS = 50
+_MAX_DECLARED = 10_000
+"""Of how many collections the declared indexes are remembered."""
 
 Clock: TypeAlias = Callable[[], int]
 """Gives the instant: microseconds since 1970-01-01T00:00:00Z."""
@@ -125,6 +136,7 @@ class Executor:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._declared: dict[str, tuple[IndexSlot, ...]] = {}
 
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """An outcome for each operation, in order.
@@ -146,6 +158,10 @@ class Executor:
             return [(await self.execute([operation]))[0] for operation in operations]
 
     async def _unit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        if len(operations) == 1 and isinstance(operations[0], Find):
+            page = await self._page_at_once(operations[0])
+            if page is not None:
+                return [page]
         survey = _survey(operations)
         wanted = survey.wanted()
         for _attempt in range(MAX_ATTEMPTS):
@@ -169,12 +185,39 @@ class Executor:
                     self._store.read(single=not survey.scans)
                 )
             loaded = await _load(snapshot, wanted)
+            self._remember_declared(wanted, loaded)
             builds = self._store.capabilities.indexes
             workspace = Workspace(loaded, self._clock(), builds_indexes=builds)
             outcomes = await _executed(operations, survey.identities, snapshot, workspace)
             if unit is not None and workspace.is_changed:
                 await unit.commit(workspace.changes())
             return outcomes
+
+    async def _page_at_once(self, find: Find) -> Outcome | None:
+        """A short page by a single statement; None when it takes a snapshot after all."""
+        declared = self._declared.get(find.collection)
+        if declared is None or find.limit is None or find.limit >= finder.FIRST_CHUNK_ROWS:
+            return None
+        builds = self._store.capabilities.indexes
+        remembered = Loaded({find.collection: Head(slots=declared)}, {}, {})
+        workspace = Workspace(remembered, self._clock(), builds_indexes=builds)
+        scan = finder.SingleScan(self._store, declared)
+        try:
+            return await finder.find(find, scan, workspace)
+        except finder.NeedsSnapshotError:
+            return None
+        except UnavailableError:
+            raise
+        except StorageError as error:
+            return Failed(error)
+
+    def _remember_declared(self, wanted: Wanted, loaded: Loaded) -> None:
+        """Only a memory of what was true then: whoever uses it has the store check it."""
+        if len(self._declared) > _MAX_DECLARED:
+            self._declared.clear()
+        for collection in wanted.collections:
+            head = loaded.heads.get(collection)
+            self._declared[collection] = () if head is None else head.slots
 
 
 async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:

@@ -6,10 +6,10 @@ the plan gives the order, a page ends with its last record and nothing else is r
 covers the filter, too, no document is decoded.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from .cursors import read_cursor, write_cursor
 from .encoding import (
@@ -25,17 +25,53 @@ from .operations import Count, Find, SortKey
 from .outcomes import Page, Record
 from .paths import lookup, project
 from .planner import Plan, plan_scan
-from .store import Row, Snapshot, Span
+from .store import IndexSlot, Row, Snapshot, Span, Store
 from .values import JsonObject, decode_document, encode_json
 from .workspace import Workspace
 
 _ID = ("id",)
 _MIN_TRIM = 1_024
-_FIRST_CHUNK_ROWS = 128
+FIRST_CHUNK_ROWS = 128
+"""How many rows a scan asks for first, when the page does not ask for fewer."""
 _MAX_CHUNK_ROWS = 2_048
 _CHUNK_BYTES = 2 * 1024 * 1024
 _BELOW_ALL_KEYS = b""
 _ABOVE_ALL_KEYS = b"\xff"
+
+
+class Scans(Protocol):
+    """What a page is found in: the part of a snapshot that it needs."""
+
+    async def scan(self, span: Span, limit: int) -> Sequence[Row]:
+        """As `store.Snapshot.scan`."""
+        ...
+
+
+class NeedsSnapshotError(Exception):
+    """One scan was not enough, or could not be trusted."""
+
+
+class SingleScan:
+    """A single scan of a store, which is one state by itself."""
+
+    def __init__(self, store: Store, declared: tuple[IndexSlot, ...]) -> None:
+        self._store = store
+        self._declared = declared
+        self._used = False
+
+    async def scan(self, span: Span, limit: int) -> Sequence[Row]:
+        """The rows.
+
+        Raises:
+            NeedsSnapshotError: at the second scan, or when the store cannot answer it at once.
+        """
+        rows = None
+        if not self._used:
+            self._used = True
+            rows = await self._store.scan_once(span, limit, self._declared)
+        if rows is None:
+            raise NeedsSnapshotError
+        return rows
 
 
 async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> int:
@@ -47,7 +83,7 @@ async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> i
     plan = plan_scan(operation.collection, operation.filter, (), slots, limited=False)
     matches = operation.filter.matches
     total = 0
-    async with aclosing(_chunks(plan, snapshot, workspace, _FIRST_CHUNK_ROWS)) as chunks:
+    async with aclosing(_chunks(plan, snapshot, workspace, FIRST_CHUNK_ROWS)) as chunks:
         async for rows in chunks:
             if plan.covers:
                 total += len(rows)
@@ -74,7 +110,7 @@ def _difference(workspace: Workspace, collection: str) -> int:
     )
 
 
-async def find(operation: Find, snapshot: Snapshot, workspace: Workspace) -> Page:
+async def find(operation: Find, snapshot: Scans, workspace: Workspace) -> Page:
     """The page of a query."""
     plan = plan_scan(
         operation.collection,
@@ -88,7 +124,7 @@ async def find(operation: Find, snapshot: Snapshot, workspace: Workspace) -> Pag
         start = read_cursor(operation.fingerprint, operation.cursor)
         if plan.ordered:
             plan = _resumed(plan, start, operation.sort)
-    first = min((operation.limit or _FIRST_CHUNK_ROWS) + 1, _FIRST_CHUNK_ROWS)
+    first = min((operation.limit or FIRST_CHUNK_ROWS) + 1, FIRST_CHUNK_ROWS)
     page = _PageBuilder(operation)
     async with aclosing(_chunks(plan, snapshot, workspace, first)) as chunks:
         if plan.ordered:
@@ -136,6 +172,7 @@ def _place_after(position: bytes, span: Span) -> tuple[bytes, bytes]:
 
 
 # -- filling a page ----------------------------------------------------------------------------
+
 
 _Chunks: TypeAlias = AsyncGenerator[list[Row], None]
 
@@ -266,7 +303,7 @@ def _decoded(row: Row) -> JsonObject:
 # -- scanning ----------------------------------------------------------------------------------
 
 
-async def _chunks(plan: Plan, snapshot: Snapshot, workspace: Workspace, first: int) -> _Chunks:
+async def _chunks(plan: Plan, snapshot: Scans, workspace: Workspace, first: int) -> _Chunks:
     """The span's records as the unit sees them: stored ones, with its own writes laid over."""
     touched = workspace.touched(plan.span.collection)
     own = _own_rows(plan, (change.row for change in touched.values()), workspace)
@@ -315,7 +352,7 @@ def _precedes(one: tuple[bytes, bytes], other: tuple[bytes, bytes], span: Span) 
     return one > other if span.descending else one < other
 
 
-async def _stored_chunks(plan: Plan, snapshot: Snapshot, first: int) -> _Chunks:
+async def _stored_chunks(plan: Plan, snapshot: Scans, first: int) -> _Chunks:
     """The rows of a span, in chunks of bounded size."""
     span, size = plan.span, first
     while True:

@@ -20,6 +20,7 @@ from .store import (
     Changes,
     Head,
     IdentityKey,
+    IndexSlot,
     Loaded,
     Row,
     Snapshot,
@@ -87,6 +88,13 @@ class MemoryStore:
         del collections, everything
         async with self._lock:
             yield _MemoryUnit(self)
+
+    async def scan_once(
+        self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
+    ) -> Sequence[Row] | None:
+        """Not worth it here: a snapshot costs nothing."""
+        del span, limit, declared
+        return None
 
     async def indexed_collections(self) -> Mapping[str, Head]:
         """The heads that declare indexes."""

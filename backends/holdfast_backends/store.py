@@ -222,6 +222,16 @@ class Store(Protocol):
         """
         ...
 
+    async def scan_once(
+        self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
+    ) -> Sequence[Row] | None:
+        """The first rows of a span, at most `limit`, without a snapshot around them.
+
+        `declared` are the collection's indexes as the caller remembers them. None when they are
+        others by now, or when it cannot be told: then a snapshot must be asked.
+        """
+        ...
+
     async def indexed_collections(self) -> Mapping[str, Head]:
         """The heads that declare indexes, so that unfinished builds go on after a restart."""
         ...

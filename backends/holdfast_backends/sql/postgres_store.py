@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from holdfast_backends.contract import Capabilities
 from holdfast_backends.errors import UnsafeStoreError
-from holdfast_backends.store import Head
+from holdfast_backends.store import Head, IndexSlot, Row, Span
 
 from . import postgres_texts as texts
 from .engines import postgres_engine, postgres_url
@@ -90,6 +90,13 @@ class PostgresStore:
             self._pool.session(texts.BEGIN_WRITING) as session,
         ):
             yield PostgresUnit(session, self._statements, collections, everything=everything)
+
+    async def scan_once(
+        self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
+    ) -> Sequence[Row] | None:
+        """As `store.Store.scan_once`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.scan_declared(span, limit, declared)
 
     async def indexed_collections(self) -> Mapping[str, Head]:
         """As `store.Store.indexed_collections`."""

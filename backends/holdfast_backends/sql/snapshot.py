@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from holdfast_backends.store import Head, Row, Span
+from holdfast_backends.store import Head, IndexSlot, Row, Span
 
-from .rows import head_of
+from .rows import head_of, slots_text
 from .statements import Statement, Statements, scan_values
 
 Columns: TypeAlias = tuple[Any, ...]
@@ -38,6 +38,17 @@ class SqlSnapshot:
         """As `store.Snapshot.scan`."""
         statement = self._statements.scan(span.slot, span.descending)
         return [Row(*row) for row in await self._fetch(statement, scan_values(span, limit))]
+
+    async def scan_declared(
+        self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
+    ) -> Sequence[Row] | None:
+        """As `store.Store.scan_once`. Without rows it cannot be told."""
+        statement = self._statements.scan(span.slot, span.descending, checked=True)
+        values = {**scan_values(span, limit), "slots": slots_text(declared)}
+        found = await self._fetch(statement, values)
+        if not found or not found[0][-1]:
+            return None
+        return [Row(*columns[:-1]) for columns in found]
 
     async def count(self, collection: str, now: int) -> int:
         """As `store.Snapshot.count`."""

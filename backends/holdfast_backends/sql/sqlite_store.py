@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from holdfast_backends.contract import Capabilities
 from holdfast_backends.errors import UnavailableError, UnsafeStoreError
-from holdfast_backends.store import Head
+from holdfast_backends.store import Head, IndexSlot, Row, Span
 
 from . import sqlite_texts as texts
 from .engines import is_in_memory, sqlite_engine, sqlite_url
@@ -88,6 +88,13 @@ class SqliteStore:
             sqlite_session(self._engine, _BEGIN_WRITING) as session,
         ):
             yield SqliteUnit(session, self._statements)
+
+    async def scan_once(
+        self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
+    ) -> Sequence[Row] | None:
+        """As `store.Store.scan_once`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.scan_declared(span, limit, declared)
 
     async def indexed_collections(self) -> Mapping[str, Head]:
         """As `store.Store.indexed_collections`."""

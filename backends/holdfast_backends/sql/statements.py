@@ -55,16 +55,20 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._scans: dict[tuple[int | None, bool], Statement] = {}
+        self._scans: dict[tuple[int | None, bool, bool], Statement] = {}
 
-    def scan(self, slot: int | None, descending: bool) -> Statement:
+    def scan(self, slot: int | None, descending: bool, *, checked: bool = False) -> Statement:
         """The live rows between two places. One text for each slot and direction.
 
-        Parameters: as `scan_values`.
+        Parameters: as `scan_values`. Where `checked`, one column more tells whether the
+        collection's declared indexes are those of the parameter `slots`.
         """
-        key = (slot, descending)
+        key = (slot, descending, checked)
         if key not in self._scans:
-            self._scans[key] = self._compiled(_scan(slot, descending))
+            statement = _scan(slot, descending)
+            if checked:
+                statement = statement.add_columns(_are_declared())
+            self._scans[key] = self._compiled(statement)
         return self._scans[key]
 
     @cached_property
@@ -136,6 +140,13 @@ def _scan(slot: int | None, descending: bool) -> Select[tuple[object, ...]]:
         order = [value, key]
     directed = [column.desc() for column in order] if descending else order
     return select(*_RECORD).where(*here).order_by(*directed).limit(_integer("limit"))
+
+
+def _are_declared() -> ColumnElement[bool]:
+    """Whether a collection declares these indexes; null for one that has no head."""
+    head = collections.c
+    here = head.name == bindparam("collection", type_=Text)
+    return select(head.slots == bindparam("slots", type_=Text)).where(here).scalar_subquery()
 
 
 def _unexpired() -> Sequence[ColumnElement[bool]]:
