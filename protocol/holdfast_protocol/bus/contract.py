@@ -111,21 +111,38 @@ class Bus(Protocol):
         """The prefix of every broker object, `holdfast` by default."""
         ...
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker takes no messages now (a memory or disk alarm)."""
+        ...
+
     async def publish(self, publication: Publication) -> None:
         """Publish to the messages exchange, confirmed by the broker, persistent.
 
-        Returns when the broker has taken responsibility. Waits, bounded, while reconnecting.
+        Returns when the broker has taken responsibility. Waits, bounded, while reconnecting
+        or while the agent's queue is full. What was not confirmed when the connection was
+        lost is sent again under another AMQP message id, so it may arrive twice: the id
+        inside the body is what makes that harmless.
 
         Raises:
             NoRouteError: no queue is bound for the routing key; nothing was delivered.
             UnavailableError: not confirmed in time; it may still be delivered.
+            ValidationError: a key or property that AMQP cannot carry (over 255 bytes, or no
+                UTF-8); nothing was sent.
+            TooLargeError: the body is over 128 MiB; nothing was sent.
         """
         ...
 
     async def consume(self, agent: str, *, prefetch: int = 1000) -> Consumer:
         """Declare the agent's queue and dead-letter route, and start to consume.
 
-        `prefetch` bounds how many deliveries may be unsettled at once in this process.
+        `prefetch` (1…65,535) bounds how many deliveries may be unsettled at once by this
+        consumer.
+
+        Raises:
+            UnavailableError: not in time, or refused by the broker (the queue exists with
+                other arguments, no permission): `details.reason` then names it.
+            ValueError: `agent` does not match `^[a-z][a-z0-9_-]{0,62}$`, or a bad prefetch.
         """
         ...
 
@@ -133,23 +150,33 @@ class Bus(Protocol):
         self, sender: str, on_reply: Callable[[ReplyDelivery], None]
     ) -> ReplyAddress:
         """Declare this process's reply queue. `on_reply` is called on the event loop for each
-        reply; it must not block or raise. Replies are settled when it returns."""
+        reply; it must not block or raise. Replies are settled when it returns.
+
+        Raises UnavailableError when not in time.
+        """
         ...
 
     async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
         """Send a reply through the default exchange, confirmed.
 
-        Returns False when nobody listens at the address any more (the reply is dropped).
+        Returns False when nobody listens at the address any more (the reply is dropped), or
+        the address is none. For the broker's direct reply-to (`amq.rabbitmq.reply-to…`) True
+        tells little: the broker does not say.
 
         Raises:
             UnavailableError: not confirmed in time.
+            ValidationError, TooLargeError: as for `publish`.
         """
         ...
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, error: str, agent: str) -> None:
         """Put a delivery into the dead letters, with the reason, confirmed. It does not
         settle the delivery. Headers that a sender may have forged (`x-death`,
-        `x-holdfast-*`) are not carried over."""
+        `x-holdfast-*`) are not carried over; `error` is cut to 1,000 characters.
+
+        Raises:
+            UnavailableError: not confirmed in time.
+        """
         ...
 
     async def __aenter__(self) -> Self: ...
