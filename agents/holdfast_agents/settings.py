@@ -251,8 +251,11 @@ def _file(path: Path) -> dict[str, object]:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    close = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(known))}"
+    bare = {setting.removeprefix(_PREFIX): setting for setting in known}
+    close = get_close_matches(name.removeprefix(_PREFIX), sorted(bare), n=1)
+    if close:
+        return f"; did you mean {bare[close[0]]}?"
+    return f"; there are: {', '.join(sorted(known))}"
 
 
 def _described(error: pydantic.ValidationError, sources: list[_Given]) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
+from typing import Final
 
 import orjson
 from pydantic import JsonValue
@@ -15,11 +16,14 @@ from holdfast_protocol import (
     TooLargeError,
     ValidationError,
 )
+from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.client import CallOptions
 from holdfast_protocol.codec import Refusal, decode_messages
 from holdfast_protocol.times import parse_time
 
 from .common import ExitCode, fail
+
+_CONNECT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,14 @@ async def send_request(request: Request, bus: str, namespace: str) -> Received:
         "deadline": request.deadline,
         "timeout": request.timeout,
     }
+    patience = min(request.timeout, _CONNECT_SECONDS)
+    opened = open_bus(bus, namespace=namespace, operation_timeout=patience)
     try:
-        client = AgentClient(bus, request.sender, namespace=namespace)
+        client = AgentClient(bus=opened, sender=request.sender)
     except ValueError as error:
         fail(f"--sender: {error}", ExitCode.USAGE)
     try:
-        async with client:
+        async with opened, client:
             return await _carried(client, request, options)
     except RequestTimeoutError as error:
         return Received(ExitCode.TIMEOUT, error=error)

@@ -1,6 +1,7 @@
 """`holdfast send`: one message to an agent, and its answer."""
 
 import sys
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,9 @@ def send(
       holdfast send storage storage_batch @operations.json
     """
     settings = load_settings({"bus": bus, "namespace": namespace}, config)
+
+    if not (isfinite(timeout) and timeout > 0):
+        fail("--timeout is a number of seconds above 0", ExitCode.USAGE)
 
     from .addresses import check_reachable_bus
     from .answering import print_response

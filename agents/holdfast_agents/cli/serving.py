@@ -142,6 +142,11 @@ class Serving:
         return ExitCode.OK
 
     def _tell_ready(self, service: Service) -> None:
+        if self._ready_file is not None:
+            # Renamed into place: whoever waits for it never reads half of it.
+            written = self._ready_file.with_name(self._ready_file.name + ".new")
+            written.write_text(f"{os.getpid()}\n", encoding="utf-8")
+            written.replace(self._ready_file)
         settings, capabilities = self._settings, service.backend.capabilities
         self._log.info(
             "ready",
@@ -153,11 +158,6 @@ class Serving:
             crash_safe=capabilities.crash_safe,
             pid=os.getpid(),
         )
-        if self._ready_file is not None:
-            # Renamed into place: whoever waits for it never reads half of it.
-            written = self._ready_file.with_name(self._ready_file.name + ".new")
-            written.write_text(f"{os.getpid()}\n", encoding="utf-8")
-            written.replace(self._ready_file)
 
     def _remove_ready_file(self) -> None:
         if self._ready_file is not None:
