@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
 from holdfast_protocol.codec import Refusal, decode_messages, encode_replies
+from holdfast_protocol.errors import UnavailableError
 from holdfast_protocol.messages import AgentMessage
 from holdfast_protocol.replies import Reply
 
@@ -76,7 +77,6 @@ class Responder:
         while deliveries := await self._consumer.receive():
             for delivery in deliveries:
                 await self._handle(delivery)
-            await self._consumer.ack(deliveries)
 
     async def has_received(self, count: int) -> None:
         """Until that many AMQP messages have come."""
@@ -97,10 +97,14 @@ class Responder:
         received = Received(delivery, asyncio.get_running_loop().time())
         self.received.append(received)
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-        bodies = script(received)
-        if delivery.reply_to is not None:
-            for body in bodies:
-                await self._bus.reply(delivery.reply_to, body, delivery.correlation_id)
+        try:
+            for body in script(received):
+                if delivery.reply_to is not None:
+                    await self._bus.reply(delivery.reply_to, body, delivery.correlation_id)
+        except UnavailableError:  # what was not answered comes again
+            await self._consumer.requeue([delivery])
+        else:
+            await self._consumer.ack([delivery])
         async with self._arrived:
             self._arrived.notify_all()
 
