@@ -17,6 +17,14 @@ Answer: TypeAlias = Callable[[AgentMessage], Reply]
 Script: TypeAlias = Callable[["Received"], Sequence[bytes]]
 
 
+TIMES: dict[str, JsonValue] = {
+    "version": 3,
+    "created_at": "2026-01-02T03:04:05.000006Z",
+    "updated_at": "2026-01-02T03:04:06Z",
+}
+"""The facts about some record."""
+
+
 class Received:
     """One AMQP message, read, and the moment at which it came."""
 
@@ -56,6 +64,11 @@ def failing(error_type: str, details: dict[str, JsonValue] | None = None) -> Scr
 def answering(answer: Answer = echo) -> Script:
     """Every message its answer, in one body."""
     return lambda received: [received.answered(answer)]
+
+
+def giving(result: JsonValue, meta: dict[str, JsonValue] | None = None) -> Script:
+    """The same success for everything."""
+    return answering(lambda message: Reply.success(message, "storage", result, meta))
 
 
 def silent(received: Received) -> Sequence[bytes]:
