@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from rich.console import Console
@@ -39,7 +40,8 @@ HOLDFAST_TEST_RABBITMQ_API_URL. Each run has a vhost, databases and key prefixes
 removed at the end. Every figure is a median; ratios are taken within one run, in which a thing
 and its reference ran one right after the other. Use a machine that does nothing else.
 
-exit code: 0 measured (a missed target is told, and no failure), 1 a case failed, 2 usage
+exit code: 0 measured (a missed target is told, and no failure), 1 a case failed, 2 usage,
+130 interrupted
 """
 
 
@@ -114,7 +116,7 @@ async def _measure(
         vhost = await stack.enter_async_context(own_vhost(amqp))
         bench = Bench(options, vhost, postgres, redis)
         machine = await facts(bench)
-        _warn(console, options, machine["cores"])
+        _warn(console, options, machine)
         results = await run_cases(bench, cases, console)
     print_results(console, results)
     content = as_json(options, machine, results)
@@ -125,12 +127,14 @@ async def _measure(
     return 1 if any(result.error is not None for result in results) else 0
 
 
-def _warn(console: Console, options: Options, cores: int) -> None:
+def _warn(console: Console, options: Options, machine: dict[str, Any]) -> None:
     if load() > 0.5:
         console.print(
-            f"[yellow]load {load():.1f} on {cores} cores: this machine is busy, "
+            f"[yellow]load {load():.1f} on {machine['cores']} cores: this machine is busy, "
             "and the figures are rough[/yellow]"
         )
+    if machine["postgresql"]["fsync"] != "on":
+        console.print("[bold red]PostgreSQL runs without fsync: no figure counts[/bold red]")
     if options.quick:
         console.print("[yellow]--quick: the figures are rough[/yellow]")
 
