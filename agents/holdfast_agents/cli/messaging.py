@@ -6,20 +6,24 @@ from math import isfinite
 from typing import Final
 
 import orjson
+import pydantic
 from pydantic import JsonValue
 
 from holdfast_protocol import (
     AgentClient,
+    AgentMessage,
     AgentResponse,
     HoldfastError,
     RequestTimeoutError,
     TooLargeError,
     ValidationError,
 )
+from holdfast_protocol.bus.checks import check_agent
 from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.client import CallOptions
 from holdfast_protocol.codec import Refusal, decode_messages
 from holdfast_protocol.times import parse_time
+from holdfast_protocol.validation import describe, validation_details
 
 from .common import ExitCode, fail
 
@@ -83,6 +87,22 @@ def _finite(text: str) -> float:
     return seconds
 
 
+def check_names(request: Request) -> None:
+    """The end of the command (2) where no message can have these names; before any connection."""
+    given = {
+        "id": request.message_id,
+        "sender": request.sender,
+        "correlation_id": request.correlation_id,
+    }
+    try:
+        check_agent(request.agent)
+        AgentMessage.model_validate({"action": request.action, **given})
+    except pydantic.ValidationError as error:
+        fail(describe("message", validation_details(error)), ExitCode.USAGE)
+    except ValueError:
+        fail(f"{request.agent!r} is no name of an agent, such as storage", ExitCode.USAGE)
+
+
 async def send_request(request: Request, bus: str, namespace: str) -> Received:
     """Send it, and wait for the answer or the broker's confirm."""
     options: CallOptions = {
@@ -94,11 +114,7 @@ async def send_request(request: Request, bus: str, namespace: str) -> Received:
     patience = min(request.timeout, _CONNECT_SECONDS)
     opened = open_bus(bus, namespace=namespace, operation_timeout=patience)
     try:
-        client = AgentClient(bus=opened, sender=request.sender)
-    except ValueError as error:
-        fail(f"--sender: {error}", ExitCode.USAGE)
-    try:
-        async with opened, client:
+        async with opened, AgentClient(bus=opened, sender=request.sender) as client:
             return await _carried(client, request, options)
     except RequestTimeoutError as error:
         return Received(ExitCode.TIMEOUT, error=error)

@@ -75,7 +75,7 @@ def send(
 
     from .addresses import check_reachable_bus
     from .answering import print_response
-    from .messaging import Request, parse_deadline, parse_payload, send_request
+    from .messaging import Request, check_names, parse_deadline, parse_payload, send_request
 
     bus_url = settings.bus.get_secret_value()
     check_reachable_bus(bus_url, settings.namespace)
@@ -90,6 +90,7 @@ def send(
         timeout=timeout,
         wants_reply=not no_reply,
     )
+    check_names(request)
     answer = run(send_request(request, bus_url, settings.namespace))
     print_response(answer, as_json=as_json)
     if answer.code:

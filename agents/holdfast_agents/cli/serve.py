@@ -9,7 +9,9 @@ from .common import (
     BackendOption,
     BusOption,
     ConfigOption,
+    ExitCode,
     NamespaceOption,
+    fail,
     load_settings,
     run,
 )
@@ -60,6 +62,8 @@ def serve(
         "log_format": log_format,
     }
     settings = load_settings(options, config)
+    if ready_file is not None and not ready_file.parent.is_dir():
+        fail(f"--ready-file: there is no folder {ready_file.parent}", ExitCode.USAGE)
 
     from .addresses import check_agents, check_backend, check_reachable_bus
     from .serving import Serving

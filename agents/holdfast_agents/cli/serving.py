@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from holdfast_agents.logs import LEVELS, Logger, build_logger
 from holdfast_agents.settings import Settings
@@ -43,7 +43,7 @@ class Serving:
         self._log: Logger = build_logger(settings.log_level, settings.log_format)
         self._options: ServiceOptions = service_options(settings, self._log)
         self._stop = asyncio.Event()
-        self._abort = asyncio.Event()
+        self._service: Service | None = None
 
     async def run(self) -> ExitCode:
         """Serve until a signal, or until it cannot go on."""
@@ -55,6 +55,7 @@ class Serving:
                 if service is None:
                     self._log.info("stopped", reason="signal before it was ready")
                     return ExitCode.OK
+                self._service = service
                 await self._declare_indexes(service)
             except _CannotStartError as error:
                 self._log.error("cannot start", reason=str(error))
@@ -135,7 +136,7 @@ class Serving:
         self._remove_ready_file()
         if not serving.done():
             await service.stop()
-            await self._finish(serving, service)
+            await asyncio.wait((serving,))
         if (error := serving.exception()) is not None:
             self._log.error("the service failed", exc_info=error)
             return ExitCode.FAILED
@@ -172,26 +173,20 @@ class Serving:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
-            self._abort.set()
-            return
+            self._end("a second signal")
         self._log.info("stopping", signal=number.name)
         self._stop.set()
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._settings.shutdown_seconds, self._end, "shutdown_seconds were over")
 
-    async def _finish(self, serving: "asyncio.Task[None]", service: Service) -> None:
-        """Until everything taken is settled; ends the process when that may not take longer."""
-        aborting = asyncio.create_task(self._abort.wait())
-        await asyncio.wait(
-            (serving, aborting),
-            timeout=self._settings.shutdown_seconds,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if serving.done():
-            aborting.cancel()
-            return
-        reason = "a second signal" if self._abort.is_set() else "shutdown_seconds were over"
-        self._log.error("ended before it was done", reason=reason, unsettled=service.unsettled)
-        # What is stuck may not keep the process. It is the same as a crash, and as harmless:
-        # unsettled messages are delivered again, and their identity makes that a replay.
+    def _end(self, reason: str) -> NoReturn:
+        """End the process at once: what is stuck may not keep it.
+
+        It is the same as a crash, and as harmless: unsettled messages are delivered again, and
+        their identity makes that a replay.
+        """
+        unsettled = self._service.unsettled if self._service is not None else 0
+        self._log.error("ended before it was done", reason=reason, unsettled=unsettled)
         sys.stderr.flush()
         os._exit(ExitCode.FAILED)
 
