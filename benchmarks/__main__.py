@@ -38,7 +38,7 @@ Needed: the servers' addresses in HOLDFAST_TEST_AMQP_URL, HOLDFAST_TEST_POSTGRES
 HOLDFAST_TEST_REDIS_URL and, where the broker's management API is not at port 15672,
 HOLDFAST_TEST_RABBITMQ_API_URL. Each run has a vhost, databases and key prefixes of its own,
 removed at the end. Every figure is a median; ratios are taken within one run, in which a thing
-and its reference ran one right after the other. Use a machine that does nothing else.
+and its reference take turns. Use a machine that does nothing else.
 
 exit code: 0 measured (a missed target is told, and no failure), 1 a case failed, 2 usage,
 130 interrupted

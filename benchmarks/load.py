@@ -1,7 +1,8 @@
 """Closed loops: so many requests in flight, each awaited before the next of its kind begins."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from typing import TypeAlias
 Request: TypeAlias = Callable[[int], Awaitable[object]]
 """Performs one request and awaits its answer; it is given a number not used before."""
 
+_TURNS = 3
 _numbers = count(1)
 
 
@@ -38,6 +40,41 @@ async def rate(
         for _ in range(in_flight):
             group.create_task(worker())
     return completed / seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A request, and how many of it are under way at once."""
+
+    request: Request
+    in_flight: int
+
+
+async def alternating_rates(
+    loads: Mapping[str, Load],
+    *,
+    seconds: float,
+    warm_seconds: float,
+    stage: Callable[[str], None],
+) -> dict[str, float]:
+    """The rate of each load, measured in turns, so that a drift of the machine hits all alike.
+
+    Args:
+        seconds: measured of each load, all turns together.
+        warm_seconds: what does not count of each load, all turns together.
+        stage: is told whose turn it is.
+    """
+    totals = dict.fromkeys(loads, 0.0)
+    for _ in range(_TURNS):
+        for name, load in loads.items():
+            stage(name)
+            totals[name] += await rate(
+                load.request,
+                in_flight=load.in_flight,
+                seconds=seconds / _TURNS,
+                warm_seconds=warm_seconds / _TURNS,
+            )
+    return {name: total / _TURNS for name, total in totals.items()}
 
 
 async def total_rate(request: Request, *, in_flight: int, total: int) -> float:

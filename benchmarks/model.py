@@ -1,7 +1,7 @@
 """What a benchmark is: series that are measured, and goals that hold between them.
 
-A ratio is taken within one run, where the measured thing and its reference ran one right after
-the other, so that a drift of the machine cancels; the figure is the median of the runs' ratios.
+A ratio is taken within one run, in which the measured thing and its reference took turns, so
+that a drift of the machine cancels; the figure is the median of the runs' ratios.
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,7 @@
 """`storage_save` through the bus, beside what else answers requests or saves documents."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import ClassVar
@@ -11,7 +11,7 @@ from celery import Celery
 from benchmarks.agent import storage_agent
 from benchmarks.environment import IN_FLIGHT, Bench
 from benchmarks.holdfast import migrated, saving_client
-from benchmarks.load import Request, rate
+from benchmarks.load import Load, alternating_rates
 from benchmarks.model import Case, Goal, Measure, Sample, Series
 from benchmarks.peers import celery_echo, hand_written, orm_saves, raw_echo
 from benchmarks.peers.faststream_echo import faststream_client
@@ -52,12 +52,12 @@ class Saves(Case):
                 await enter(server)
             await enter(storage_agent(url, database))
             plain = await enter(plain_client(url, raw_echo.QUEUE))
-            loads: dict[str, tuple[Request, int]] = {
-                "raw echo": (plain.save, IN_FLIGHT),
-                "holdfast": (await enter(saving_client(url)), IN_FLIGHT),
-                "faststream": (await enter(faststream_client(url)), IN_FLIGHT),
-                "orm": (await enter(orm_saves.orm_saver(database)), orm_saves.CONNECTIONS),
-                "insert": (
+            loads = {
+                "raw echo": Load(plain.save, IN_FLIGHT),
+                "holdfast": Load(await enter(saving_client(url)), IN_FLIGHT),
+                "faststream": Load(await enter(faststream_client(url)), IN_FLIGHT),
+                "orm": Load(await enter(orm_saves.orm_saver(database)), orm_saves.CONNECTIONS),
+                "insert": Load(
                     await enter(hand_written.single_saver(database)),
                     hand_written.CONNECTIONS,
                 ),
@@ -65,19 +65,14 @@ class Saves(Case):
             celery = celery_echo.application(url)
             yield partial(self._measure, bench, loads, celery)
 
-    async def _measure(
-        self, bench: Bench, loads: dict[str, tuple[Request, int]], celery: Celery
-    ) -> Sample:
+    async def _measure(self, bench: Bench, loads: Mapping[str, Load], celery: Celery) -> Sample:
         options = bench.options
-        sample = {}
-        for name, (request, in_flight) in loads.items():
-            bench.stage(name)
-            sample[name] = await rate(
-                request,
-                in_flight=in_flight,
-                seconds=options.seconds,
-                warm_seconds=options.warm_seconds,
-            )
+        sample = await alternating_rates(
+            loads,
+            seconds=options.seconds,
+            warm_seconds=options.warm_seconds,
+            stage=bench.stage,
+        )
         bench.stage("celery")
         sample["celery"] = await asyncio.to_thread(
             celery_echo.rate,
@@ -116,16 +111,17 @@ class Foreign(Case):
             echo = await enter(plain_client(url, raw_echo.QUEUE))
             agent = await enter(plain_client(url, "storage.storage_save", "holdfast.messages"))
 
+            loads = {
+                "raw echo": Load(echo.save, IN_FLIGHT),
+                "holdfast": Load(agent.save, IN_FLIGHT),
+            }
+
             async def measure() -> Sample:
-                sample = {}
-                for name, client in (("raw echo", echo), ("holdfast", agent)):
-                    bench.stage(name)
-                    sample[name] = await rate(
-                        client.save,
-                        in_flight=IN_FLIGHT,
-                        seconds=bench.options.seconds,
-                        warm_seconds=bench.options.warm_seconds,
-                    )
-                return sample
+                return await alternating_rates(
+                    loads,
+                    seconds=bench.options.seconds,
+                    warm_seconds=bench.options.warm_seconds,
+                    stage=bench.stage,
+                )
 
             yield measure
