@@ -153,11 +153,15 @@ def _sqlite_arguments(busy_timeout: float) -> dict[str, object]:
 
 
 def _configure_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    # Only FULL flushes each commit to the disk before it is acknowledged.
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA temp_store=MEMORY")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        # Only FULL flushes each commit to the disk before it is acknowledged.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.close()
+    except BaseException:
+        connection.close()  # the pool does not know it yet, and would leave it to chance
+        raise
 
 
 def _begin_immediate(connection: Connection) -> None:

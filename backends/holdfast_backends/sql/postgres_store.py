@@ -64,7 +64,8 @@ class PostgresStore:
         self._pool = PostgresPool(self._engine)
         self._statements = Statements(self._engine.dialect)
         self._timeout = statement_timeout
-        self._writing = asyncio.Semaphore(max(pool_size - _READERS_RESERVE, 1))
+        self._writers = max(pool_size - _READERS_RESERVE, 1)
+        self._writing = asyncio.Semaphore(self._writers)
         self._allow_unsafe = allow_unsafe
         self._crash_safe = False
 
@@ -109,6 +110,7 @@ class PostgresStore:
             return int((await session.fetch(texts.FORGET_REPLIES, (before, limit)))[0][0])
 
     async def __aenter__(self) -> Self:
+        self._writing = asyncio.Semaphore(self._writers)  # anew: it belongs to this event loop
         try:
             await self._check_schema()
             await self._check_durability()

@@ -55,8 +55,8 @@ class SqliteStore:
             self._url, pool_size=readers + 1, busy_timeout=busy_timeout
         )
         self._statements = Statements(self._engine.dialect)
-        self._writing = asyncio.Semaphore(1)
-        self._reading = asyncio.Semaphore(readers)  # one connection is left for the writer
+        self._readers = readers
+        self._take_turns()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -112,7 +112,12 @@ class SqliteStore:
             await session.commit()
         return int(changed[0][0])
 
+    def _take_turns(self) -> None:
+        self._writing = asyncio.Semaphore(1)
+        self._reading = asyncio.Semaphore(self._readers)  # one connection is left for the writer
+
     async def __aenter__(self) -> Self:
+        self._take_turns()  # anew: they belong to this event loop
         try:
             if self._in_memory:
                 await self._create_in_memory()
