@@ -2,6 +2,9 @@
 
 import logging
 
+import stamina.instrumentation
+from stamina.instrumentation import RetryDetails
+
 from holdfast_agents.logs import Logger
 
 
@@ -19,6 +22,8 @@ class _Forward(logging.Handler):
 def forward_library_logs(log: Logger, level: int) -> None:
     """Tell what our bus logs from this level on, and what others log from warnings on.
 
+    These are settings of the whole process, which therefore only a command makes.
+
     The AMQP driver stays silent: every loss that it reports as an error is told, and mended,
     by our bus.
     """
@@ -27,3 +32,14 @@ def forward_library_logs(log: Logger, level: int) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("holdfast").setLevel(level)
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+    def tell_of_retry(details: RetryDetails) -> None:
+        log.warning(
+            "trying again",
+            after_seconds=round(details.wait_for, 3),
+            waited_seconds=round(details.waited_so_far, 3),
+            attempt=details.retry_num,
+            error=str(details.caused_by),
+        )
+
+    stamina.instrumentation.set_on_retry_hooks([tell_of_retry])
