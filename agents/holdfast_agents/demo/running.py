@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from holdfast_agents.embedded import embedded
+from holdfast_agents.in_process import embedded
 from holdfast_agents.replay import (
     Comparison,
     Recorder,
