@@ -53,15 +53,13 @@ def application(url: str) -> Celery:
 def rate(app: Celery, *, in_flight: int, seconds: float, warm_seconds: float) -> float:
     """Answers per second; blocks. The oldest of `in_flight` tasks is awaited, then replaced."""
     echo = app.tasks[_TASK]
-    number, completed = 0, 0
-    waiting: deque[Any] = deque()
+    completed = 0
+    waiting: deque[Any] = deque(echo.delay(task(number)) for number in range(in_flight))
     counting_from = perf_counter() + warm_seconds
     end = counting_from + seconds
     while (now := perf_counter()) < end:
-        while len(waiting) < in_flight:
-            number += 1
-            waiting.append(echo.delay(task(number)))
         waiting.popleft().get(timeout=_TIMEOUT)
+        waiting.append(echo.delay(task(completed)))
         if now >= counting_from:
             completed += 1
     for result in waiting:
