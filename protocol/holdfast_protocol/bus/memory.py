@@ -5,7 +5,6 @@ keeps the contract of RabbitMQ, except that nothing survives the process.
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -25,8 +24,6 @@ from holdfast_protocol.bus.checks import (
 from holdfast_protocol.bus.contract import Delivery, Publication, ReplyDelivery
 from holdfast_protocol.bus.memory_broker import Entry, MemoryBroker, MemoryQueue, named_broker
 from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
-
-_log = logging.getLogger("holdfast.bus")
 
 
 class MemoryConsumer:

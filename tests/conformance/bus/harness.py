@@ -12,7 +12,7 @@ from holdfast_protocol.bus.memory import MemoryBus
 from holdfast_protocol.bus.memory_broker import DeadLetter, MemoryBroker
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
 
-PATIENCE = 15.0  # seconds: a bound for what must happen, never a pause
+PATIENCE = 30.0  # seconds: a bound for what must happen, never a pause
 
 T = TypeVar("T")
 

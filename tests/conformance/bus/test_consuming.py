@@ -42,7 +42,7 @@ async def test_a_consumer_has_no_more_unsettled_than_its_prefetch(bus: Bus) -> N
     await publish(bus, b"1", b"2", b"3", b"4", b"5")
     first = await take(consumer, 3)
     more = asyncio.create_task(consumer.receive())
-    await asyncio.sleep(0.05)
+    await _has_arrived(bus)
     assert not more.done()
     await consumer.ack(first[:1])
     assert [delivery.body for delivery in await soon(more)] == [b"4"]

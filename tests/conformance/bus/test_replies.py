@@ -76,10 +76,10 @@ async def test_thousands_of_replies_at_once_all_arrive(bus: Bus) -> None:
     address = await bus.open_reply_address("me", replies)
     await soon(
         asyncio.gather(
-            *(bus.reply(address.address, str(number).encode(), None) for number in range(5000))
+            *(bus.reply(address.address, str(number).encode(), None) for number in range(2500))
         )
     )
-    assert {int((await replies.next()).body) for _ in range(5000)} == set(range(5000))
+    assert {int((await replies.next()).body) for _ in range(2500)} == set(range(2500))
 
 
 async def test_a_reply_to_nobody_says_so(bus: Bus) -> None:

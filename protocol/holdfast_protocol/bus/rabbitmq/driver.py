@@ -98,7 +98,8 @@ async def close_quietly(resource: Resource) -> None:
     """Close what is given up anyway, within 3 seconds; what goes wrong is only logged."""
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT):
-            # Without a reason of ours the driver would cancel whoever still waits for it.
-            await resource.close(ConnectionClosed(200, "closed by the client"))
+            with lost_connections():
+                # Without a reason of ours the driver would cancel whoever still waits for it.
+                await resource.close(ConnectionClosed(200, "closed by the client"))
     except Exception as error:  # noqa: BLE001 - it is being thrown away, but not in silence
         _log.debug("Closing failed: %s", describe(error))

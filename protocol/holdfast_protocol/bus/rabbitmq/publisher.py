@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import logging
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +16,6 @@ from holdfast_protocol.bus.rabbitmq.driver import ConnectionLostError, lost_conn
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
 from holdfast_protocol.bus.rabbitmq.topology import declare_exchanges
 from holdfast_protocol.errors import UnavailableError
-
-_log = logging.getLogger("holdfast.bus")
 
 _MAX_COUNT = 2048
 _MAX_BYTES = 64 * 1024 * 1024

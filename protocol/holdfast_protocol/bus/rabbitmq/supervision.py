@@ -12,6 +12,7 @@ from holdfast_protocol.bus.rabbitmq.driver import (
     Resource,
     close_quietly,
     describe,
+    lost_connections,
     refusal,
 )
 from holdfast_protocol.errors import BusClosedError, UnavailableError
@@ -47,6 +48,7 @@ class Supervisor(Generic[R]):
         self._make = make
         self._on_lost = on_lost
         self._closed = False
+        self._asked_to_close = False
         self._failure: Exception | None = None
         self._up = asyncio.Event()
         self._given_up = asyncio.Event()
@@ -64,6 +66,7 @@ class Supervisor(Generic[R]):
         what it needs was closed; nothing runs on then.
         """
         self._task = asyncio.create_task(self._run(), name=f"holdfast {self._name}")
+        self._task.add_done_callback(self._ended)
         up = asyncio.create_task(self._up.wait())
         try:
             await asyncio.wait(
@@ -71,7 +74,7 @@ class Supervisor(Generic[R]):
             )
         finally:
             up.cancel()
-            closed = self._closed
+            closed = self._asked_to_close
             if self.generation == 0:
                 await self.close()
         if self.generation == 0:
@@ -98,13 +101,13 @@ class Supervisor(Generic[R]):
 
     def finish(self) -> None:
         """Keep the current resource, but make no other one once it is lost."""
-        self._closed = True
+        self._closed = self._asked_to_close = True
         if self.current is None and self._task is not None:
             self._task.cancel()
 
     async def close(self) -> None:
         """Give up for good. Takes a few seconds at most."""
-        self._closed = True
+        self._closed = self._asked_to_close = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -115,6 +118,7 @@ class Supervisor(Generic[R]):
         while not self._closed:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+            self._given_up.clear()
             resource = await self._try_to_make()
             if resource is not None and self._closed:
                 # The driver waits by wait_for, which in Python 3.11 may lose a cancellation.
@@ -127,9 +131,17 @@ class Supervisor(Generic[R]):
             elif self._is_hopeless():
                 return
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whatever ends the supervision: nobody waits for ever for what will not come."""
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("%s is no longer supervised", self._name, exc_info=task.exception())
+        self._closed = True
+        self._up.set()
+
     async def _try_to_make(self) -> R | None:
         try:
-            return await self._make()
+            with lost_connections():
+                return await self._make()
         except Exception as error:  # noqa: BLE001 - whatever it is: told, and tried again
             if self._failure is None and not isinstance(error, BusClosedError):
                 level = logging.ERROR if isinstance(error, REFUSED) else logging.WARNING
@@ -146,7 +158,6 @@ class Supervisor(Generic[R]):
     async def _watch(self, resource: R) -> None:
         """Offer the resource until it is lost, given up or the supervisor is closed."""
         self._failure = None
-        self._given_up.clear()
         self.current = resource
         self.generation += 1
         self._up.set()
