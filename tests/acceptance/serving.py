@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,9 +46,7 @@ def _run(command: list[str], cwd: Path | None) -> str:
 class Serving:
     """One `holdfast serve`: started, killed, stopped and started again by a test."""
 
-    bus: str
-    backend: str
-    namespace: str
+    arguments: Sequence[str]
     settings: Mapping[str, str] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
@@ -87,10 +85,7 @@ class Serving:
     def _launch(self) -> threading.Event:
         ready = threading.Event()
         self._process = subprocess.Popen(
-            [
-                *(HOLDFAST, "serve", "--bus", self.bus, "--backend", self.backend),
-                *("--namespace", self.namespace, "--log-format", "json"),
-            ],
+            [HOLDFAST, "serve", *self.arguments],
             env=clean_environment(**self.settings),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -120,7 +115,15 @@ async def serving(
     bus: str, backend: str, namespace: str, **settings: str
 ) -> AsyncIterator[Serving]:
     """A process that is ready, killed at the end where the test left it running."""
-    process = Serving(bus, backend, namespace, settings)
+    arguments = ["--bus", bus, "--backend", backend, "--namespace", namespace]
+    async with serving_with(arguments, **settings) as process:
+        yield process
+
+
+@asynccontextmanager
+async def serving_with(arguments: Sequence[str], **settings: str) -> AsyncIterator[Serving]:
+    """The same, by the arguments of its command line."""
+    process = Serving(arguments, settings)
     try:
         await process.start()
         yield process

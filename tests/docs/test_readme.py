@@ -1,0 +1,81 @@
+"""The README's code runs as it stands, but for the addresses of its servers."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.serving import clean_environment, run_holdfast, serving_with
+from tests.docs.pages import CHECKOUT, README, blocks
+
+_PATIENCE = 60.0  # seconds: a bound, never a pause
+_MAKE, _SERVICE, _REPLAY = blocks(README, "sh")
+(_PROGRAM,) = blocks(README, "python")
+
+
+def _commands(block: str) -> list[list[str]]:
+    return [shlex.split(line, comments=True) for line in block.splitlines() if line.strip()]
+
+
+def test_the_program_runs_as_a_script(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(_PROGRAM)
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "{'id': 1, 'title': 'Water the kelp', 'owner': {'name': 'Ada'}, 'done': True, 'tries': 1}\n"
+    )
+    assert (tmp_path / "tasks.db").is_file()
+
+
+def test_the_targets_of_make_exist() -> None:
+    targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    commands = _commands(_MAKE)
+    assert commands
+    for make, target in commands:
+        assert make == "make"
+        assert target in targets
+
+
+async def test_the_replays_run_as_written(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(CHECKOUT / "examples")
+    commands = _commands(_REPLAY)
+    assert commands
+    for holdfast, *arguments in commands:
+        assert holdfast == "holdfast"
+        await run_holdfast(*arguments, cwd=tmp_path)
+
+
+@pytest.fixture
+async def addresses(fresh_amqp_url: str, fresh_postgres_url: str) -> AsyncIterator[dict[str, str]]:
+    """What stands for the README's servers."""
+    yield {
+        "amqp://…@broker/": fresh_amqp_url,
+        "postgresql://holdfast:…@db/holdfast": fresh_postgres_url,
+    }
+
+
+@pytest.mark.amqp
+@pytest.mark.postgres
+async def test_the_service_runs_as_written(addresses: dict[str, str]) -> None:
+    migrate, serve, send, doctor = [
+        [addresses.get(word, word) for word in words[1:]] for words in _commands(_SERVICE)
+    ]
+    assert "migrated" in await run_holdfast(*migrate)
+    assert serve[0] == "serve"
+    async with serving_with(serve[1:]) as process:
+        assert "Water the kelp" in await run_holdfast(*send)
+        assert "fail" not in await run_holdfast(*doctor)
+        assert await process.end() == 0
