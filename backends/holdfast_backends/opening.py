@@ -15,6 +15,15 @@ from .executor import Clock
 
 GROUP = "holdfast.backends"
 
+_EXTRAS = {
+    "sqlite": "sqlite",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "redis": "redis",
+    "rediss": "redis",
+}
+"""The extra of our distribution that brings the driver of a scheme."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
@@ -62,7 +71,7 @@ def open_backend(url: str, options: BackendOptions | None = None) -> Backend:
     try:
         factory: BackendFactory = found[scheme].load()
     except ModuleNotFoundError as error:
-        raise InvalidValueError(
-            f"the {scheme} backend needs {error.name}: pip install 'holdfast[{scheme}]'"
-        ) from error
+        extra = _EXTRAS.get(scheme)
+        advice = f": pip install 'holdfast[{extra}]'" if extra else ", which is not installed"
+        raise InvalidValueError(f"the {scheme} backend needs {error.name}{advice}") from error
     return factory(url, options if options is not None else BackendOptions())
