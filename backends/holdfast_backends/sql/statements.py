@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     LargeBinary,
-    Select,
     Text,
     bindparam,
     func,
@@ -103,7 +102,7 @@ class Statements:
     def _compiled(self, statement: ClauseElement) -> Statement:
         compiled = statement.compile(dialect=self._dialect)
         names = tuple(getattr(compiled, "positiontup", None) or ())
-        return Statement(str(compiled), names, dict(compiled.params))
+        return Statement(str(compiled), names, dict(compiled.params or {}))
 
 
 def scan_values(span: Span, limit: int) -> dict[str, object]:
@@ -124,7 +123,7 @@ def scan_values(span: Span, limit: int) -> dict[str, object]:
     }
 
 
-def _scan(slot: int | None, descending: bool) -> Select[tuple[object, ...]]:
+def _scan(slot: int | None, descending: bool) -> ClauseElement:
     key = records.c.key
     here: list[ColumnElement[bool]] = [records.c.collection == bindparam("collection", type_=Text)]
     here.append(_LIVE)
