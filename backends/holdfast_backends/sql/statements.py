@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Dialect,
     LargeBinary,
+    Select,
     Text,
     bindparam,
     func,
@@ -123,7 +125,7 @@ def scan_values(span: Span, limit: int) -> dict[str, object]:
     }
 
 
-def _scan(slot: int | None, descending: bool) -> ClauseElement:
+def _scan(slot: int | None, descending: bool) -> Select[*tuple[Any, ...]]:
     key = records.c.key
     here: list[ColumnElement[bool]] = [records.c.collection == bindparam("collection", type_=Text)]
     here.append(_LIVE)
