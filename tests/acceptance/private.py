@@ -38,13 +38,14 @@ class PrivateServer:
 
     async def remove(self) -> None:
         """Stop it and remove its data."""
+        await self._run("down", "--crash", self._name)
         await self._run("down", "--purge")
 
     def url(self, variable: str) -> str:
         """The server's URL, by the name of its variable."""
         written = shlex.split((self._folder / "env").read_text())
-        pairs = dict(word.partition("=")[::2] for word in written)
-        return pairs[variable]
+        (found,) = [word for word in written if word.startswith(f"{variable}=")]
+        return found.partition("=")[2]
 
     async def _run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return await asyncio.to_thread(self._run_here, arguments)

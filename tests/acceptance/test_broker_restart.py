@@ -44,6 +44,9 @@ async def test_service_and_client_recover_from_a_killed_broker_by_themselves(
             marker = f"{sender}.{number}"
             record = await client.storage.save({"marker": marker}, message_id=marker)
             answered[marker] = record.id
+            await client.storage.update(
+                "counter", increment={"hits": 1}, collection="counters", message_id=f"hit {marker}"
+            )
             number += 1
             if len(answered) >= 300:
                 some.set()
@@ -55,6 +58,7 @@ async def test_service_and_client_recover_from_a_killed_broker_by_themselves(
         serving(url, store, "holdfast") as process,
         AgentClient(url, sender="load", timeout=_RECOVERY) as client,
     ):
+        await client.storage.save({"id": "counter", "hits": 0}, collection="counters")
         async with asyncio.timeout(2 * _RECOVERY), asyncio.TaskGroup() as group:
             for sender in range(_SENDERS):
                 group.create_task(send(client, sender))
@@ -74,4 +78,6 @@ async def test_service_and_client_recover_from_a_killed_broker_by_themselves(
         found = {d["marker"]: d["id"] async for d in client.storage.list(limit=1000)}
         assert found == answered
         assert sorted(map(int, answered.values())) == list(range(1, len(answered) + 1))
+        counter = await client.storage.get("counter", collection="counters")
+        assert counter["hits"] == len(answered)
         assert await process.end() == 0

@@ -196,6 +196,38 @@ async def test_messages_on_the_same_record_take_effect_in_the_arrays_order(
     assert answers["last"]["meta"]["version"] == 30
 
 
+async def test_answers_larger_than_a_response_come_in_parts_and_none_is_dropped(
+    client: PlainClient, collection: str
+) -> None:
+    large = "x" * (1000 * 1024)
+    saved = [save(collection, {"id": n, "text": large}, id=f"s{n}") for n in range(1, 13)]
+    bodies: list[Any] = []
+    answers = await client.ask_all(saved, bodies=bodies)
+    assert {answer["status"] for answer in answers.values()} == {"success"}
+    gets: list[dict[str, Any]] = [
+        {
+            "action": "storage_get",
+            "id": f"g{n}",
+            "payload": {"task_id": n, "collection": collection},
+        }
+        for n in range(1, 13)
+    ]
+    answers = await client.ask_all(gets, bodies=bodies)
+    assert [answers[f"g{n}"]["result"]["id"] for n in range(1, 13)] == list(range(1, 13))
+    assert all(len(json.dumps(body)) <= 10 * 1024 * 1024 for body in bodies)
+
+    page = await client.ask({"action": "storage_list", "payload": {"collection": collection}})
+    assert 0 < len(page["result"]) < 12
+    rest = {"collection": collection, "cursor": page["meta"]["next_cursor"]}
+    last = await client.ask({"action": "storage_list", "payload": rest})
+    assert [d["id"] for d in page["result"] + last["result"]] == list(range(1, 13))
+    assert last["meta"]["next_cursor"] is None
+    batch = [{"action": "storage_get", "payload": {"task_id": n}} for n in range(1, 13)]
+    said = {"collection": collection, "operations": batch}
+    refused = await client.ask({"action": "storage_batch", "payload": said})
+    assert refused["error_type"] == "too_large"
+
+
 # -- errors --------------------------------------------------------------------------------------
 
 
