@@ -8,7 +8,7 @@ working set, commit what became of it. When another process came between (a stor
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from . import finder
 from .encoding import record_key
@@ -41,7 +41,6 @@ from .replies import decode_outcome
 from .store import (
     CommitConflictError,
     Head,
-    IndexSlot,
     Loaded,
     Snapshot,
     Store,
@@ -51,8 +50,8 @@ from .store import (
 from .workspace import Workspace
 
 MAX_ATTEMPTS = 50
-_MAX_DECLARED = 10_000
-"""Of how many collections the declared indexes are remembered."""
+_MAX_HEADS = 10_000
+"""Of how many collections the head is remembered."""
 
 Clock: TypeAlias = Callable[[], int]
 """Gives the instant: microseconds since 1970-01-01T00:00:00Z."""
@@ -136,7 +135,7 @@ class Executor:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._declared: dict[str, tuple[IndexSlot, ...]] = {}
+        self._heads: dict[str, Head] = {}  # as last seen: only ever used with the store's check
 
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """An outcome for each operation, in order.
@@ -162,6 +161,10 @@ class Executor:
             page = await self._page_at_once(operations[0])
             if page is not None:
                 return [page]
+        elif all(map(_is_create, operations)):
+            outcomes = await self._append(operations)
+            if outcomes is not None:
+                return outcomes
         survey = _survey(operations)
         wanted = survey.wanted()
         for _attempt in range(MAX_ATTEMPTS):
@@ -185,23 +188,23 @@ class Executor:
                     self._store.read(single=not survey.scans)
                 )
             loaded = await _load(snapshot, wanted)
-            self._remember_declared(wanted, loaded)
             builds = self._store.capabilities.indexes
             workspace = Workspace(loaded, self._clock(), builds_indexes=builds)
             outcomes = await _executed(operations, survey.identities, snapshot, workspace)
             if unit is not None and workspace.is_changed:
                 await unit.commit(workspace.changes())
+            self._remember_heads(wanted, workspace)
             return outcomes
 
     async def _page_at_once(self, find: Find) -> Outcome | None:
         """A short page by a single statement; None when it takes a snapshot after all."""
-        declared = self._declared.get(find.collection)
-        if declared is None or find.limit is None or find.limit >= finder.FIRST_CHUNK_ROWS:
+        head = self._heads.get(find.collection)
+        if head is None or find.limit is None or find.limit >= finder.FIRST_CHUNK_ROWS:
             return None
         builds = self._store.capabilities.indexes
-        remembered = Loaded({find.collection: Head(slots=declared)}, {}, {})
+        remembered = Loaded({find.collection: head}, {}, {})
         workspace = Workspace(remembered, self._clock(), builds_indexes=builds)
-        scan = finder.SingleScan(self._store, declared)
+        scan = finder.SingleScan(self._store, head.slots)
         try:
             return await finder.find(find, scan, workspace)
         except finder.NeedsSnapshotError:
@@ -211,13 +214,34 @@ class Executor:
         except StorageError as error:
             return Failed(error)
 
-    def _remember_declared(self, wanted: Wanted, loaded: Loaded) -> None:
-        """Only a memory of what was true then: whoever uses it has the store check it."""
-        if len(self._declared) > _MAX_DECLARED:
-            self._declared.clear()
+    async def _append(self, operations: Sequence[Operation]) -> list[Outcome] | None:
+        """New records only, by a single statement; None when it takes a unit after all."""
+        saves = cast("Sequence[Save]", operations)
+        collection = saves[0].collection
+        # Taken out, so that others who save meanwhile take a unit and queue.
+        head = self._heads.pop(collection, None)
+        if head is None or any(save.collection != collection for save in saves):
+            return None
+        workspace = Workspace(Loaded({collection: head}, {}, {}), self._clock())
+        identities = [save.identity for save in saves]
+        outcomes = [
+            _point_outcome(save, identity, workspace)
+            for save, identity in zip(saves, identities, strict=True)
+        ]
+        if not await self._store.append(collection, head, workspace.changes()):
+            return None
+        self._heads[collection] = workspace.head(collection)
+        return outcomes
+
+    def _remember_heads(self, wanted: Wanted, workspace: Workspace) -> None:
+        if len(self._heads) > _MAX_HEADS:
+            self._heads.clear()
         for collection in wanted.collections:
-            head = loaded.heads.get(collection)
-            self._declared[collection] = () if head is None else head.slots
+            self._heads[collection] = workspace.head(collection)
+
+
+def _is_create(operation: Operation) -> bool:
+    return isinstance(operation, Save) and operation.document.get("id") is None
 
 
 async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:
@@ -235,16 +259,29 @@ async def _executed(
     """Execute each once: answer a known message again, remember the answer to a new one."""
     outcomes: list[Outcome] = []
     for operation, identity in zip(operations, identities, strict=True):
+        if isinstance(operation, _POINT_OPERATIONS):
+            outcomes.append(_point_outcome(operation, identity, workspace))
+            continue
         outcome = None if identity is None else _replayed(operation, identity, workspace)
         if outcome is None:
-            if isinstance(operation, _POINT_OPERATIONS):
-                outcome = _run_point(operation, workspace)
-            else:
-                outcome = await _run(operation, snapshot, workspace)
+            outcome = await _run(operation, snapshot, workspace)
             if identity is not None:
                 workspace.remember(identity, outcome)
         outcomes.append(outcome)
     return outcomes
+
+
+def _point_outcome(
+    operation: Save | Get | Update | Delete, identity: Identity | None, workspace: Workspace
+) -> Outcome:
+    """Execute once on one record, which is loaded already."""
+    if identity is None:
+        return _run_point(operation, workspace)
+    outcome = _replayed(operation, identity, workspace)
+    if outcome is None:
+        outcome = _run_point(operation, workspace)
+        workspace.remember(identity, outcome)
+    return outcome
 
 
 def _replayed(operation: Operation, identity: Identity, workspace: Workspace) -> Outcome | None:

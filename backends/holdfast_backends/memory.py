@@ -89,6 +89,11 @@ class MemoryStore:
         async with self._lock:
             yield _MemoryUnit(self)
 
+    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+        """Not worth it here: a unit costs nothing."""
+        del collection, expected, changes
+        return False
+
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
     ) -> Sequence[Row] | None:

@@ -222,6 +222,19 @@ class Store(Protocol):
         """
         ...
 
+    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+        """Commit new records of one collection, all under new integer ids, without a unit
+        around them; as durable as a unit's commit.
+
+        `expected` is the collection's head as the caller remembers it. False when it is another
+        by now, a message's reply is kept already, or the store does not do this: then nothing
+        was committed, and a unit must be asked.
+
+        Raises:
+            UnavailableError: it is unknown whether it was committed.
+        """
+        ...
+
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
     ) -> Sequence[Row] | None:

@@ -59,15 +59,15 @@ class PostgresSession:
         except POSTGRES_ERRORS as error:
             raise outside_commit(translate_postgres(error)) from error
 
-    async def change(self, text: str, arguments: Sequence[object]) -> None:
-        """Run a statement that changes something.
+    async def change(self, text: str, arguments: Sequence[object]) -> Sequence[Columns]:
+        """Run a statement that changes something; its rows.
 
         Raises:
             CommitConflictError: a row is there already, or others were first.
             StorageError: translated from the driver's exception.
         """
         try:
-            await self._run(text, arguments)
+            return await self._run(text, arguments)
         except POSTGRES_ERRORS as error:
             raise translate_postgres(error) from error
 

@@ -8,13 +8,13 @@ from typing import Final, Self
 
 from holdfast_backends.contract import Capabilities
 from holdfast_backends.errors import UnsafeStoreError
-from holdfast_backends.store import Head, IndexSlot, Row, Span
+from holdfast_backends.store import Changes, CommitConflictError, Head, IndexSlot, Row, Span
 
 from . import postgres_texts as texts
 from .engines import postgres_engine, postgres_url
 from .postgres_errors import POSTGRES_ERRORS, translate_postgres
 from .postgres_session import PostgresPool
-from .postgres_unit import PostgresSnapshot, PostgresUnit
+from .postgres_unit import PostgresSnapshot, PostgresUnit, append_arguments
 from .revision import check_revision, current_revision
 from .statements import Statements
 from .translation import outside_commit
@@ -91,6 +91,19 @@ class PostgresStore:
             self._pool.session(texts.BEGIN_WRITING) as session,
         ):
             yield PostgresUnit(session, self._statements, collections, everything=everything)
+
+    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+        """As `store.Store.append`: one statement, which is its own transaction."""
+        reached = changes.heads.get(collection)
+        if reached is None or expected.slots or set(changes.heads) != {collection}:
+            return False
+        arguments = append_arguments(collection, expected, reached, changes)
+        async with turn(self._writing, self._timeout), self._pool.session(None) as session:
+            try:
+                answer = await session.change(texts.APPEND, arguments)
+            except CommitConflictError:
+                return False
+        return bool(answer[0][0])
 
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]

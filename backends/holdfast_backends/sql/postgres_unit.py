@@ -93,6 +93,27 @@ class PostgresUnit(PostgresSnapshot):
         await self._connection.commit()
 
 
+def append_arguments(
+    collection: str, expected: Head, reached: Head, changes: Changes
+) -> tuple[object, ...]:
+    """What `holdfast_append` takes of a unit that only made new records."""
+    rows = [change.row for change in changes.rows.values()]
+    replies = changes.replies
+    return (
+        collection,
+        expected.next_id - 1,
+        reached.next_id - 1,
+        rows[0].created_at,
+        [row.key for row in rows],
+        [row.document for row in rows],
+        shortened_nullable([row.expires_at for row in rows]),
+        shortened([sender for sender, _message_id in replies]),
+        [message_id for _sender, message_id in replies],
+        [reply.digest for reply in replies.values()],
+        [reply.outcome for reply in replies.values()],
+    )
+
+
 def _wanted_arrays(wanted: Wanted) -> tuple[Sequence[object], ...]:
     rows, identities = wanted.rows, wanted.identities
     return (

@@ -69,6 +69,39 @@ END
 $$
 """
 
+# What most writes are, as one statement and its own transaction: new records under the next
+# integers of one collection without indexes. It commits nothing and answers false when the
+# collection is not as expected or somebody holds its lock; a message id that was used before
+# violates the key of the messages.
+APPEND = """
+CREATE FUNCTION holdfast_append(
+    target text, expected bigint, reached bigint, instant bigint,
+    keys bytea[], documents bytea[], expiries bigint[],
+    senders text[], message_ids text[], digests bytea[], outcomes bytea[]
+) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(1752132709, 0)
+       OR NOT pg_try_advisory_xact_lock(1752132708, hashtext(target)) THEN
+        RETURN false;
+    END IF;
+    UPDATE holdfast_collections AS c SET last_id = reached
+     WHERE c.name = target AND c.last_id = expected AND c.slots = '[]';
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO holdfast_records
+           (collection, key, version, document, created_at, updated_at, expires_at)
+    SELECT target, w.key, 1, w.document, instant, instant, w.expires_at
+      FROM unnest(keys, documents, expiries) AS w (key, document, expires_at);
+    INSERT INTO holdfast_messages (sender, message_id, digest, outcome, at)
+    SELECT coalesce(w.sender, senders[1]), w.message_id, w.digest, w.outcome, instant
+      FROM unnest(senders, message_ids, digests, outcomes)
+           AS w (sender, message_id, digest, outcome);
+    RETURN true;
+END
+$$
+"""
+
 
 def upgrade() -> None:
     """Create everything."""
@@ -79,6 +112,7 @@ def upgrade() -> None:
     if postgres:
         op.execute(LOAD)
         op.execute(OPEN)
+        op.execute(APPEND)
 
 
 def downgrade() -> None:
