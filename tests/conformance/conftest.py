@@ -12,6 +12,7 @@ from holdfast_backends.testing.harness import OpenBackend
 from tests.conformance.stores import (
     BACKENDS,
     LentBackend,
+    forget_redis_keys,
     lent_postgres,
     lent_sqlite,
     memory_store,
@@ -53,6 +54,13 @@ async def migrated_postgres_url(fresh_postgres_url: str) -> str:
     return fresh_postgres_url
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def redis_place(redis_url: str, redis_namespace: str) -> AsyncIterator[tuple[str, str]]:
+    """URL of the Redis server, and a namespace below which every test has its own."""
+    yield redis_url, redis_namespace
+    await forget_redis_keys(redis_url, redis_namespace)
+
+
 @pytest.fixture(params=BACKENDS)
 def open_backend(request: pytest.FixtureRequest) -> OpenBackend:
     """Opens a store that holds nothing yet, on each backend; what the suite asks for."""
@@ -60,8 +68,7 @@ def open_backend(request: pytest.FixtureRequest) -> OpenBackend:
         case "memory":
             return memory_store()
         case "redis":
-            namespace = request.getfixturevalue("redis_namespace")
-            return redis_store(request.getfixturevalue("redis_url"), namespace)
+            return redis_store(*request.getfixturevalue("redis_place"))
         case name:
             lend: OpenBackend = request.getfixturevalue(f"{name}_to_lend").lend
             return lend

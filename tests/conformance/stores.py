@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
 from holdfast_backends import InMemoryBackend, PostgresBackend, RedisBackend, SqliteBackend
 from holdfast_backends.testing.harness import AnyBackend, Clock, ManualClock, OpenBackend
@@ -115,3 +116,11 @@ def redis_store(url: str, namespace: str) -> OpenBackend:
     """A store under a prefix of its own."""
     own = f"{namespace}:{next(_numbers)}"
     return lambda clock: RedisBackend(url, namespace=own, clock=clock)
+
+
+async def forget_redis_keys(url: str, namespace: str) -> None:
+    """Remove the keys of all stores below a namespace: thousands, hence many at once."""
+    async with Redis.from_url(url) as redis:
+        keys = [key async for key in redis.scan_iter(match=f"*{namespace}*", count=10_000)]
+        for start in range(0, len(keys), 1_000):
+            await redis.unlink(*keys[start : start + 1_000])

@@ -18,5 +18,4 @@ def open_backend(request: pytest.FixtureRequest, tmp_path: Path) -> OpenBackend:
         case "postgres":
             return postgres_store(request.getfixturevalue("migrated_postgres_url"))
         case _:
-            namespace = request.getfixturevalue("redis_namespace")
-            return redis_store(request.getfixturevalue("redis_url"), namespace)
+            return redis_store(*request.getfixturevalue("redis_place"))

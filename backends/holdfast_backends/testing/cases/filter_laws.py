@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast_backends.testing.harness import AnyBackend, matching, save_all
+from holdfast_backends.operations import Delete
+from holdfast_backends.testing.harness import AnyBackend, find, finding, ids_of, matching, save_all
 from holdfast_backends.values import JsonObject, JsonValue, RecordId
 
 SCALARS: list[JsonValue] = [None, False, True, 0, 1, 1.0, -0.0, 2**53 + 1, "", "a", "ab", "\uffff"]
@@ -46,7 +47,7 @@ filters: st.SearchStrategy[JsonObject] = st.recursive(
 )
 
 many = settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,
@@ -56,10 +57,8 @@ many = settings(
 
 async def fill(backend: AnyBackend, corpus: list[JsonObject]) -> set[RecordId]:
     """Replace what the backend holds by these documents."""
-    for old in await backend.list_all():
-        old_id = old["id"]
-        assert isinstance(old_id, int)
-        await backend.delete(old_id)
+    old = ids_of(await find(backend, finding()))
+    await backend.execute([Delete(record_id) for record_id in old])
     return {saved.record.id for saved in await save_all(backend, corpus)}
 
 

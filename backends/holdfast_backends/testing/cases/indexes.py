@@ -8,14 +8,14 @@ import pytest
 import pytest_asyncio
 
 from holdfast_backends.errors import InvalidValueError
-from holdfast_backends.operations import Delete, Index, Save, Update
-from holdfast_backends.outcomes import IndexState
+from holdfast_backends.filters import parse_filter
+from holdfast_backends.operations import Count, Delete, Index, Operation, Save, Update
+from holdfast_backends.outcomes import IndexState, Outcome, Page
 from holdfast_backends.testing.harness import (
     MAX_INTEGER,
     AnyBackend,
     Sort,
     all_pages,
-    count,
     expect,
     find,
     finding,
@@ -109,15 +109,17 @@ async def until_ready(backend: AnyBackend, collection: str = "tasks") -> None:
     raise AssertionError("the indexes do not become ready")
 
 
-async def answers(backend: AnyBackend) -> list[list[RecordId]]:
-    """What all the queries answer: whole, and in pages."""
-    found: list[list[RecordId]] = []
+async def answers(backend: AnyBackend) -> list[list[RecordId] | Outcome]:
+    """What all the queries answer: whole, the first page, and how many."""
+    operations: list[Operation] = []
     for filters, sort in QUERIES:
-        whole = ids_of(await find(backend, finding(filters, sort=sort)))
-        found.append(whole)
-        found.append(ids_of(await find(backend, finding(filters, sort=sort, limit=4))))
-        assert await count(backend, filters) == len(whole)
-    return found
+        operations.append(finding(filters, sort=sort))
+        operations.append(finding(filters, sort=sort, limit=4))
+        operations.append(Count(filter=parse_filter(filters)))
+    return [
+        ids_of(outcome) if isinstance(outcome, Page) else outcome
+        for outcome in await backend.execute(operations)
+    ]
 
 
 async def paged(backend: AnyBackend, filters: JsonObject, sort: Sort, limit: int) -> list[RecordId]:

@@ -149,7 +149,7 @@ class TestKeptValues:
         assert exactly(await backend.query(fields=["a", "b", "c"])) == exactly([document])
 
     @settings(
-        max_examples=60,
+        max_examples=40,
         deadline=None,
         derandomize=True,
         database=None,
