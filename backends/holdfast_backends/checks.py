@@ -4,6 +4,7 @@ The recursion ends at the limit of levels, so a deep value cannot exhaust the st
 """
 
 import math
+from collections.abc import Iterable
 
 from .errors import InvalidValueError, Loc
 from .values import (
@@ -76,31 +77,36 @@ def _is_lawful(value: object, level: int) -> bool:
     kind = type(value)
     if kind is str:
         return _is_lawful_text(value)  # type: ignore[arg-type]
-    if kind is int:
-        return MIN_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]
     if value is None or kind is bool:
         return True
+    if kind is int:
+        return MIN_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]
     if kind is float:
         return math.isfinite(value)  # type: ignore[arg-type]
     if level >= MAX_LEVELS:
         return False
     if kind is dict:
-        return _is_lawful_object(value, level + 1)  # type: ignore[arg-type]
-    if kind is list:
-        return all(_is_lawful(item, level + 1) for item in value)  # type: ignore[attr-defined]
-    return False
+        return _are_lawful_keys(value) and _are_lawful(value.values(), level + 1)  # type: ignore[arg-type,attr-defined]
+    return kind is list and _are_lawful(value, level + 1)  # type: ignore[arg-type]
 
 
-def _is_lawful_object(value: dict[object, object], level: int) -> bool:
-    for key, child in value.items():
+def _are_lawful_keys(keys: Iterable[object]) -> bool:
+    for key in keys:
         if type(key) is not str or len(key) > MAX_KEY_CHARS or key[:1] == "$":
             return False
-        if not _is_lawful_text(key):
+        if "\x00" in key or not (key.isascii() or _is_lawful_text(key)):
             return False
-        if type(child) is str:
-            if not _is_lawful_text(child):
+    return True
+
+
+def _are_lawful(values: Iterable[object], level: int) -> bool:
+    # The same as `_is_lawful` of each, with what most values are looked at without a call.
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if "\x00" in value or not (value.isascii() or _is_lawful_text(value)):  # type: ignore[operator,attr-defined,arg-type]
                 return False
-        elif not _is_lawful(child, level):
+        elif value is not None and kind is not bool and not _is_lawful(value, level):
             return False
     return True
 

@@ -4,8 +4,7 @@ Source: the wire contract, section 3.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Self, TypeAlias
+from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
 import orjson
 from pydantic import JsonValue
@@ -19,8 +18,10 @@ __all__ = ["RawJson", "Reply", "ReplyResult"]
 ReplyResult: TypeAlias = "JsonValue | RawJson | Sequence[ReplyResult] | Mapping[str, ReplyResult]"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+_NO_META: Final[Mapping[str, JsonValue]] = {}
+
+
+class Reply(NamedTuple):
     """One answer, before it has an id, a timestamp and an encoding.
 
     `codec.encode_replies` gives it those. On success `error`, `error_type` and `details` are
@@ -32,7 +33,7 @@ class Reply:
     in_reply_to: str | None = None
     correlation_id: str | None = None
     result: ReplyResult = None
-    meta: dict[str, JsonValue] = field(default_factory=dict)
+    meta: Mapping[str, JsonValue] = _NO_META
     error: str | None = None
     error_type: str | None = None
     details: dict[str, JsonValue] | None = None
@@ -44,10 +45,10 @@ class Reply:
         message: AgentMessage,
         sender: str,
         result: ReplyResult,
-        meta: dict[str, JsonValue] | None = None,
+        meta: Mapping[str, JsonValue] = _NO_META,
     ) -> Self:
         """The answer to a message that was done."""
-        return cls("success", sender, message.id, message.correlation_id, result, meta or {})
+        return cls("success", sender, message.id, message.correlation_id, result, meta)
 
     @classmethod
     def failure(
@@ -77,7 +78,7 @@ class Reply:
             in_reply_to=self.in_reply_to,
             correlation_id=self.correlation_id,
             result=orjson.loads(compact_json(self.result)),
-            meta=self.meta,
+            meta=dict(self.meta),
             error=self.error,
             error_type=self.error_type,
             details=self.details or {},

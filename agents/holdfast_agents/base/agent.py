@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from types import MappingProxyType
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import JsonValue
 
@@ -55,8 +55,7 @@ class TransientError(Exception):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class Done(Generic[W]):
+class Done(NamedTuple, Generic[W]):
     """What became of one piece of work: a result, or the error that it ended in."""
 
     outcome: Result | HoldfastError
@@ -75,8 +74,7 @@ class Action(Generic[W]):
     prepare: Callable[[AgentMessage, Payload], W]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared(Generic[W]):
+class Prepared(NamedTuple, Generic[W]):
     """A message that passed every check, and the work that it asks for."""
 
     message: AgentMessage
@@ -226,9 +224,10 @@ class Agent(ABC, Generic[W]):
     def _answer_of(self, message: AgentMessage, done: Done[W]) -> Answer:
         if isinstance(done.outcome, HoldfastError):
             return failure(message, self.name, done.outcome, replayed=done.replayed)
+        result = done.outcome
         if done.replayed:
-            done.outcome.meta["replayed"] = True
-        return success(message, self.name, done.outcome)
+            result = Result(result.value, {**result.meta, "replayed": True})
+        return success(message, self.name, result)
 
     def _defect(self, message: AgentMessage, error: Exception) -> InternalError:
         """Say nothing of the inside; leave a reference that stands in the log."""

@@ -1,6 +1,7 @@
 """What an agent gives back for one message, before it becomes a reply."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
@@ -8,17 +9,17 @@ from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.messages import AgentMessage
 from holdfast_protocol.replies import Reply, ReplyResult
 
+_NO_META: Final[Mapping[str, JsonValue]] = {}
 
-@dataclass(frozen=True, slots=True)
-class Result:
+
+class Result(NamedTuple):
     """A success: the result, and the facts about it that are not the result."""
 
     value: ReplyResult
-    meta: dict[str, JsonValue] = field(default_factory=dict)
+    meta: Mapping[str, JsonValue] = _NO_META
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply, and whether the message was refused before anything was executed.
 
     A refused message that nobody waits for belongs into the dead letters; one that was executed
