@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
 from tests.acceptance.insides import leaks
 from tests.acceptance.load import Load
-from tests.acceptance.plain_client import PATIENCE, connected
+from tests.acceptance.plain_client import PATIENCE, connected, queue_of, take_one
 from tests.acceptance.private import PrivateServer
 from tests.acceptance.serving import run_holdfast, serving
 from tests.services import POSTGRES_URL, unique_name
@@ -60,17 +61,28 @@ async def test_a_database_that_stays_away_is_answered_as_unavailable_and_nothing
     save = {"action": "storage_save", "payload": {"task": {}, "collection": "away"}}
     said = save | {"id": "patient", "sender": "me"}
     async with (
-        serving(amqp_url, url, name, HOLDFAST_RETRY_SECONDS="0.5"),
+        serving(amqp_url, url, name, HOLDFAST_RETRY_SECONDS="1") as process,
         connected(amqp_url, name) as client,
     ):
         await client.ask(save)
         await postgres.crash()
         actions = ("storage_list", "storage_count", "storage_collections")
-        refused = [await client.ask(said), *[await client.ask({"action": a}) for a in actions]]
-        assert {answer["error_type"] for answer in refused} == {"unavailable"}
-        assert leaks(json.dumps(refused)) == []
+        refused = await client.ask_all([said, *({"id": a, "action": a} for a in actions)])
+        assert {answer["error_type"] for answer in refused.values()} == {"unavailable"}
+
+        soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+        late = await client.ask(save | {"deadline": soon})
+        assert late["error_type"] == "expired"
+
+        await client.publish(json.dumps(save | {"id": "quiet"}).encode())
+        async with queue_of(amqp_url, f"{name}.dead-letters") as queue:
+            dead = await take_one(queue)
+        assert dead.headers["x-holdfast-reason"] == "unavailable"
+        assert leaks(json.dumps([refused, late, str(dead.headers["x-holdfast-error"])])) == []
+
         await postgres.up()
         # `unavailable` is not stored: the same message is executed now.
         answer = await client.ask(said)
         assert answer["result"] == {"id": 2}
         assert "replayed" not in answer["meta"]
+        assert await process.end() == 0

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from holdfast_agents import settings
 from holdfast_agents.wiring import open_service
+from holdfast_backends import filters, operations, values
 from holdfast_backends.filters import parse_filter
-from holdfast_protocol import AgentMessage, AgentResponse, HoldfastError
+from holdfast_protocol import AgentMessage, AgentResponse, HoldfastError, limits
 from holdfast_protocol.actions import ACTIONS, STORAGE_ACTIONS
 from holdfast_protocol.bus.contract import Publication, ReplyDelivery
 from holdfast_protocol.codec import Refusal, decode_messages, decode_responses
@@ -109,6 +111,30 @@ def test_the_fields_of_a_message_are_those_of_the_model() -> None:
 def test_the_fields_of_a_response_are_those_of_the_model() -> None:
     described = [name for cells in rows(section(WIRE, 3)) for name in names(cells[0])]
     assert sorted(described) == sorted(AgentResponse.model_fields)
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    text = " ".join(WIRE.read_text().split())
+    mebi = 1024 * 1024
+    kept = settings.Settings.model_fields
+    for said in (
+        f"over the message limit ({limits.MAX_MESSAGE_BYTES // mebi} MiB)",
+        f"the response limit ({limits.MAX_RESPONSE_BYTES // mebi} MiB by default)",
+        f"a JSON array of 1–{limits.MAX_MESSAGES:,} of them",
+        f"The codec accepts {limits.MAX_MESSAGE_LEVELS} levels of nesting",
+        f"at most {values.MAX_DOCUMENT_BYTES // mebi} MiB, {values.MAX_LEVELS} levels",
+        f"keys up to {values.MAX_KEY_CHARS} characters",
+        f"a string of 1–{values.MAX_ID_CHARS} characters",
+        f"a number > 0 and ≤ {values.MAX_TTL_SECONDS:,};",
+        f"a filter has at most {filters.MAX_NODES} nodes and {filters.MAX_LEVELS} levels",
+        f"to none of at most {filters.MAX_CHOICES:,} values",
+        f"`limit` is 1–{operations.MAX_LIMIT:,}",
+        f"(storage actions, 1–{operations.MAX_OPERATIONS:,})",
+        f"returns the paths as given, at most {operations.MAX_INDEX_PATHS}",
+        f"`HOLDFAST_RETRY_SECONDS` ({kept['retry_seconds'].default:g} by default)",
+        f"Identities are kept {kept['retention_days'].default:g} days by default",
+    ):
+        assert said in text, said
 
 
 def test_every_described_operator_is_one() -> None:
