@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from holdfast_backends import StorageError, TaskNotFoundError
+from holdfast_backends import InMemoryBackend, StorageError, TaskNotFoundError
 from holdfast_backends.testing.fixtures import backend, clock
 from holdfast_backends.testing.harness import AnyBackend
 from holdfast_backends.values import JsonObject
@@ -123,3 +123,9 @@ async def test_save_leaves_its_argument_alone(backend: AnyBackend) -> None:
     given: JsonObject = {"title": "Test"}
     await backend.save(given)
     assert given == {"title": "Test"}
+
+
+async def test_the_in_memory_backend_works_without_entering() -> None:
+    backend = InMemoryBackend()
+    await backend.save({"title": "Test"})
+    assert await backend.get(1) == {"id": 1, "title": "Test"}

@@ -1,11 +1,12 @@
 """Every case that holds on every backend, and the fixtures they use; made for `import *`."""
 
 from .cases.amounts import TestAppend, TestIncrement, TestTheOrderOfAnUpdate
-from .cases.batches import TestExecute, TestTheSameRecordManyTimes
+from .cases.batches import TestCapabilities, TestExecute, TestTheSameRecordManyTimes
 from .cases.concurrency import TestManyChangesAtOnce, TestManySavesAtOnce, TestOneWinner
 from .cases.copies import TestArgumentsAreLeftAlone, TestWhatIsKeptIsNotShared
 from .cases.counting import TestCollections, TestCount
 from .cases.duplicates import (
+    TestACallThatWasCancelled,
     TestDuplicatesAtOnce,
     TestReadsHaveNoIdentity,
     TestTransactionsWithAnIdentity,
@@ -55,11 +56,13 @@ from .cases.versions import (
     TestVersions,
     TestVersionsAfterADelete,
 )
+from .cases.volume import TestLargeRecords, TestManyRecords
 from .fixtures import backend, clock
 from .harness import OpenBackend
 
 __all__ = [
     "OpenBackend",
+    "TestACallThatWasCancelled",
     "TestAFailureTwice",
     "TestAfterTheRecordMovedOn",
     "TestAnExpiredRecord",
@@ -68,6 +71,7 @@ __all__ = [
     "TestAppend",
     "TestArgumentsAreLeftAlone",
     "TestAtomicTransactions",
+    "TestCapabilities",
     "TestCollections",
     "TestCount",
     "TestDeclaringIndexes",
@@ -85,8 +89,10 @@ __all__ = [
     "TestIncrement",
     "TestInstants",
     "TestKeptValues",
+    "TestLargeRecords",
     "TestLawsOfFilters",
     "TestManyChangesAtOnce",
+    "TestManyRecords",
     "TestManySavesAtOnce",
     "TestMergePatch",
     "TestNotFound",

@@ -36,6 +36,17 @@ from holdfast_backends.testing.harness import (
 
 
 @pytest.mark.asyncio(loop_scope="session")
+class TestCapabilities:
+    async def test_each_is_told(self, backend: AnyBackend) -> None:
+        told = backend.capabilities
+        each = (told.durable, told.crash_safe, told.shared, told.indexes)
+        assert {type(value) for value in each} == {bool}
+
+    async def test_what_survives_a_crash_is_durable(self, backend: AnyBackend) -> None:
+        assert backend.capabilities.durable or not backend.capabilities.crash_safe
+
+
+@pytest.mark.asyncio(loop_scope="session")
 class TestExecute:
     async def test_nothing_asked_is_nothing_answered(self, backend: AnyBackend) -> None:
         assert await backend.execute([]) == []

@@ -90,6 +90,36 @@ class TestDuplicatesAtOnce:
 
 
 @pytest.mark.asyncio(loop_scope="session")
+class TestACallThatWasCancelled:
+    """Whether it took effect is unknown; sent again under its identity, it did so once."""
+
+    @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
+    async def test_it_can_be_sent_again(self, backend: AnyBackend, turns: int) -> None:
+        await save(backend, {"id": 1, "n": 0})
+        batch: list[Operation] = [
+            Update(1, increment={"n": 1}, identity=identify("increment")),
+            Save({}, identity=identify("save")),
+        ]
+        call = asyncio.create_task(backend.execute(batch))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await backend.execute(batch)
+        assert await backend.list_all() == [{"id": 1, "n": 1}, {"id": 2}]
+
+    async def test_it_leaves_the_store_usable(self, backend: AnyBackend) -> None:
+        for turns in range(40):
+            call = asyncio.create_task(backend.execute([Save({"id": 1}), Get(1), Count()]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+        await backend.save({"id": 1, "last": True})
+        assert await backend.list_all() == [{"id": 1, "last": True}]
+
+
+@pytest.mark.asyncio(loop_scope="session")
 class TestTransactionsWithAnIdentity:
     WRITES = (Save({"a": 1}), Get(1), Update(1, increment={"n": 1}), Save({}), Delete(2))
 

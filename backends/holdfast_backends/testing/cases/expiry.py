@@ -1,12 +1,13 @@
 """TTL: a record lives so long by the backend's clock; expiry is a deletion."""
 
+import asyncio
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from holdfast_backends.errors import TaskNotFoundError
-from holdfast_backends.operations import Collections, Delete, Get, Update
+from holdfast_backends.operations import Collections, Delete, Get, Save, Update
 from holdfast_backends.outcomes import CollectionCounts
 from holdfast_backends.testing.harness import (
     MICROSECONDS,
@@ -26,6 +27,7 @@ from holdfast_backends.testing.harness import (
     save,
     update,
 )
+from holdfast_backends.values import JsonObject
 
 NO_TTLS: list[Any] = [0, -1, 0.0, float("nan"), float("inf"), 3_155_760_001, True, "1", [1]]
 
@@ -206,6 +208,29 @@ class TestSweep:
         await save(backend, {"id": 1, "again": True})
         await backend.sweep()
         assert await backend.get(1) == {"id": 1, "again": True}
+
+    async def test_it_never_takes_what_is_made_again_meanwhile(
+        self, backend: AnyBackend, clock: ManualClock
+    ) -> None:
+        for number in range(1, 21):
+            await save(backend, {"id": number}, ttl_seconds=1)
+        clock.advance(2)
+        again: list[JsonObject] = [{"id": number, "again": True} for number in range(1, 21)]
+        await asyncio.gather(
+            backend.sweep(), *(save(backend, document) for document in again), backend.sweep()
+        )
+        assert await backend.list_all() == again
+        assert {(await get(backend, number)).record.version for number in range(1, 21)} == {2}
+
+    async def test_it_removes_a_bounded_amount_until_nothing_is_left(
+        self, backend: AnyBackend, clock: ManualClock
+    ) -> None:
+        await backend.execute([Save({}, ttl_seconds=1) for _ in range(2_500)])
+        clock.advance(2)
+        removed = 0
+        while swept := await backend.sweep():
+            removed += swept
+        assert removed == 2_500
 
     async def test_it_reaches_every_collection(
         self, backend: AnyBackend, clock: ManualClock

@@ -1,5 +1,7 @@
 """Writes to indexed collections: an index follows every one, also while it is built."""
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
@@ -99,6 +101,22 @@ class TestWritesToIndexedCollections:
         await until_ready(indexed)
         operation = finding({"w": {"$gt": 0}}, sort=[["w", "asc"]], limit=100)
         assert ids_of(await find(indexed, operation)) == [1]
+
+    async def test_writes_at_the_same_time_as_the_build_are_found(
+        self, backend: AnyBackend
+    ) -> None:
+        await save_all(backend, [{"v": number} for number in range(1_000)])
+        await asyncio.gather(
+            declare(backend, ["v"]),
+            *(update(backend, number, {"v": 5_000 + number}) for number in range(1, 1_000, 50)),
+            *(delete(backend, number) for number in range(2, 1_000, 50)),
+            until_ready(backend),
+            *(save(backend, {"id": 2_000 + number, "v": 9_000}) for number in range(20)),
+        )
+        await until_ready(backend)
+        moved = [*range(1, 1_000, 50), *range(2_000, 2_020)]
+        assert await self._above(backend, 4_000) == moved
+        assert await backend.count({"v": {"$gte": 0}}) == 1_000
 
     async def test_writes_during_the_build_are_found(self, backend: AnyBackend) -> None:
         await save_all(backend, [{"v": number} for number in range(1_500)])

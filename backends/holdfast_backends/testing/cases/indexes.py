@@ -21,6 +21,7 @@ from holdfast_backends.testing.harness import (
     finding,
     ids_of,
     perform,
+    save,
     save_all,
     transact,
 )
@@ -171,6 +172,23 @@ class TestDeclaringIndexes:
         await declare(backend, ["a"], "users")
         assert await backend.list_all(collection="users") == []
         assert (await backend.save({}, collection="users"))["id"] == 1
+
+    async def test_a_path_may_be_given_twice(self, backend: AnyBackend) -> None:
+        await save_all(backend, [{"a": 2}, {"a": 1}, {"a": 3}])
+        assert (await declare(backend, ["a", "a"])).paths == ("a", "a")
+        await until_ready(backend)
+        await save(backend, {"a": 0})
+        page = await find(backend, finding({"a": {"$lt": 3}}, sort=[["a", "asc"]], limit=9))
+        assert ids_of(page) == [4, 2, 1]
+
+    async def test_16_indexes_follow_the_writes(self, backend: AnyBackend) -> None:
+        await declare(backend, [f"p{number}" for number in range(16)])
+        await until_ready(backend)
+        await save_all(backend, [{f"p{n % 16}": n} for n in range(64)])
+        for number in range(16):
+            path = f"p{number}"
+            page = await find(backend, finding({path: {"$gte": 16}}, sort=[[path, "desc"]]))
+            assert ids_of(page) == [number + 49, number + 33, number + 17]
 
     async def test_16_paths_are_lawful(self, backend: AnyBackend) -> None:
         paths = tuple(f"p{number}" for number in range(16))

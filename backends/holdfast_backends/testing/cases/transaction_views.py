@@ -30,6 +30,7 @@ from holdfast_backends.testing.harness import (
     AnyBackend,
     expect,
     failure,
+    find,
     finding,
     get,
     identify,
@@ -135,6 +136,11 @@ class TestReadsOfATransaction:
         await save_all(backend, [{"id": number} for number in (1, 2, 3)])
         outcomes = await transact(backend, Delete(3), finding(limit=2))
         assert expect(Page, outcomes[-1]).next_cursor is None
+
+    async def test_its_cursor_goes_on_outside(self, backend: AnyBackend) -> None:
+        outcomes = await transact(backend, *(Save({}) for _ in range(5)), finding(limit=2))
+        cursor = expect(Page, outcomes[-1]).next_cursor
+        assert ids_of(await find(backend, finding(cursor=cursor))) == [3, 4, 5]
 
     async def test_an_undone_write_is_not_seen_by_the_same_call(self, backend: AnyBackend) -> None:
         transaction = Transaction((Save({"id": 1}), Get(99)))
