@@ -64,13 +64,19 @@ class StoreBackend(BackendMethods):
         """As `contract.Backend.sweep`: at most 1,000 records and 1,000 identities at once."""
         now = self._clock()
         forgotten = await self._store.forget_replies(now - self._retention, _SWEEP_LIMIT)
-        async with self._store.read() as snapshot:
-            expired = await snapshot.expired(now, _SWEEP_LIMIT)
+        expired = await self._expired(now)
         buried = 0
         for collection in sorted({name for name, _row in expired}):
             keys = [row.key for name, row in expired if name == collection]
             buried += await self._bury(collection, keys, now)
         return forgotten + buried
+
+    async def _expired(self, now: int) -> Sequence[tuple[str, Row]]:
+        try:
+            async with self._store.read() as snapshot:
+                return await snapshot.expired(now, _SWEEP_LIMIT)
+        except CommitConflictError:
+            return ()  # somebody writes: the next sweep will find them
 
     async def _bury(self, collection: str, keys: list[bytes], now: int) -> int:
         """Turn expired rows into tombstones, looking again under the lock."""

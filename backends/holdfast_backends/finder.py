@@ -186,6 +186,10 @@ async def _fill_in_order(
     group: list[tuple[bytes, Row]] = []
     group_value = b""
     async for rows in chunks:
+        if plan.covers and not group and _are_whole(plan, rows):
+            if not page.take(rows):
+                return
+            continue
         for row in rows:
             value = _cut_value(plan, row)
             if group and value != group_value:
@@ -205,16 +209,23 @@ async def _fill_in_order(
     page.take(_in_order(group))
 
 
+def _are_whole(plan: Plan, rows: list[Row]) -> bool:
+    """Whether no row can have a cut value in the plan's index: too short to hold one."""
+    if plan.slot is None or plan.single:
+        return True
+    return all(len(row.document or b"") < MAX_INDEXED_BYTES for row in rows)
+
+
 def _cut_value(plan: Plan, row: Row) -> bytes:
     """The cut index value that a row may share with others, or b"" where values are whole."""
-    if plan.slot is None or plan.single or len(row.document or b"") < MAX_INDEXED_BYTES:
+    if plan.slot is None or _are_whole(plan, [row]):
         return b""
     value = index_value(lookup(_decoded(row), plan.slot.path))
     return value if is_cut(value) else b""
 
 
-def _in_order(group: list[tuple[bytes, Row]]) -> Iterator[Row]:
-    return (row for _position, row in sorted(group, key=_first))
+def _in_order(group: list[tuple[bytes, Row]]) -> list[Row]:
+    return [row for _position, row in sorted(group, key=_first)]
 
 
 def _first(item: tuple[bytes, Row]) -> bytes:
@@ -262,9 +273,21 @@ class _PageBuilder:
         self._last: Row | None = None
         self._more = False
 
-    def take(self, rows: Iterable[Row]) -> bool:
+    def take(self, rows: Sequence[Row]) -> bool:
         """Take from rows in order; False when the page is full."""
-        return all(self.add(row) for row in rows)
+        operation = self._operation
+        room = len(rows) if self._limit is None else self._limit - len(self._records)
+        size = len(rows) * operation.record_bytes
+        size += sum(len(row.document or b"") for row in rows)
+        fits = self._max_bytes is None or self._bytes + size <= self._max_bytes
+        if not rows or not fits or operation.fields is not None:
+            return all(self.add(row) for row in rows)
+        self._bytes += size
+        taken = rows[:room]
+        self._records.extend(Record(*row) for row in taken)  # type: ignore[arg-type]  # live rows
+        self._last = taken[-1] if taken else self._last
+        self._more = len(taken) < len(rows)
+        return not self._more
 
     def add(self, row: Row) -> bool:
         """Take one more; False when it does not fit and the page ends before it."""
@@ -293,7 +316,7 @@ class _PageBuilder:
 
 
 def _record(row: Row, document: bytes) -> Record:
-    return Record(row.key, document, row.version, row.created_at, row.updated_at, row.expires_at)
+    return Record(row.key, row.version, document, row.created_at, row.updated_at, row.expires_at)
 
 
 def _decoded(row: Row) -> JsonObject:

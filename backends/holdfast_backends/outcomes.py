@@ -19,8 +19,8 @@ class Record(NamedTuple):
     """
 
     key: bytes
-    document: bytes
     version: int
+    document: bytes
     created_at: int
     updated_at: int
     expires_at: int | None = None

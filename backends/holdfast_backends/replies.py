@@ -45,7 +45,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
     """The bytes to keep of an outcome."""
     if isinstance(outcome, Saved):
         # The same text as the encoder's, for what most outcomes are.
-        key, _document, version, made, changed, expires = outcome.record
+        key, version, _document, made, changed, expires = outcome.record
         tail = "true" if outcome.created else "false"
         until = "null" if expires is None else expires
         return f'["saved","{key.hex()}",{version},{made},{changed},{until},{tail}]'.encode()
@@ -150,7 +150,7 @@ def _record(
     document: bytes, key: str, version: int, made: int, changed: int, expires: JsonValue
 ) -> Record:
     expires_at = expires if isinstance(expires, int) else None
-    return Record(bytes.fromhex(key), document, version, made, changed, expires_at)
+    return Record(bytes.fromhex(key), version, document, made, changed, expires_at)
 
 
 def _named_count(stored: JsonValue) -> tuple[str, int]:

@@ -267,7 +267,7 @@ class Workspace:
 
 
 def _record(row: Row, document: bytes) -> Record:
-    return Record(row.key, document, row.version, row.created_at, row.updated_at, row.expires_at)
+    return Record(row.key, row.version, document, row.created_at, row.updated_at, row.expires_at)
 
 
 def _document(row: Row) -> bytes:
