@@ -51,6 +51,7 @@ class Serving:
     log: list[dict[str, Any]] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _reader: threading.Thread | None = None
+    _logged: threading.Condition = field(default_factory=threading.Condition)
 
     async def start(self) -> None:
         """Start it, and wait until it says that it is ready."""
@@ -60,6 +61,18 @@ class Serving:
         assert self._process is not None
         assert self._process.poll() is None, f"it ended at its start: {self.log[-3:]}"
         assert ready.is_set(), f"it is not ready in time: {self.log[-3:]}"
+
+    async def said(self, event: str) -> None:
+        """Until it has logged an event."""
+
+        def logged() -> bool:
+            return any(entry.get("event") == event for entry in self.log)
+
+        def wait() -> bool:
+            with self._logged:
+                return self._logged.wait_for(logged, PATIENCE)
+
+        assert await asyncio.to_thread(wait), f"it did not say: {event}"
 
     async def kill(self) -> None:
         """SIGKILL: no handler runs, nothing is finished."""
@@ -103,7 +116,9 @@ class Serving:
                     entry = json.loads(line)
                 except ValueError:
                     entry = {"text": line.rstrip()}
-                self.log.append(entry)
+                with self._logged:
+                    self.log.append(entry)
+                    self._logged.notify_all()
                 if entry.get("event") == "ready":
                     ready.set()
         process.wait()

@@ -80,4 +80,12 @@ async def test_service_and_client_recover_from_a_killed_broker_by_themselves(
         assert sorted(map(int, answered.values())) == list(range(1, len(answered) + 1))
         counter = await client.storage.get("counter", collection="counters")
         assert counter["hits"] == len(answered)
+
+        # Without a broker it stops at once, and starts with patience.
+        await broker.crash()
+        assert await process.end() == 0
+        async with asyncio.timeout(_RECOVERY), asyncio.TaskGroup() as group:
+            group.create_task(process.start())
+            group.create_task(broker.up())
+        assert await client.storage.count() == len(answered)
         assert await process.end() == 0

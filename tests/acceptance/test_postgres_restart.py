@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -86,3 +87,36 @@ async def test_a_database_that_stays_away_is_answered_as_unavailable_and_nothing
         assert answer["result"] == {"id": 2}
         assert "replayed" not in answer["meta"]
         assert await process.end() == 0
+
+
+async def test_a_service_that_cannot_finish_ends_in_time_and_the_next_one_answers(
+    postgres: PrivateServer, amqp_url: str
+) -> None:
+    url, name = postgres.url(POSTGRES_URL), unique_name()
+    await run_holdfast("migrate", "--backend", url)
+    wanted = {str(number) for number in range(20)}
+    answers, all_answered = dict[str, Any](), asyncio.Event()
+
+    def on_answer(answer: Any) -> None:
+        answers[answer["in_reply_to"]] = answer
+        if wanted <= answers.keys():
+            all_answered.set()
+
+    async with (
+        serving(amqp_url, url, name, HOLDFAST_SHUTDOWN_SECONDS="1") as process,
+        connected(amqp_url, name) as client,
+    ):
+        client.listener = on_answer
+        await postgres.crash()
+        payload = {"task": {}, "collection": "late"}
+        for number in wanted:
+            said = {"action": "storage_save", "id": number, "sender": "me", "payload": payload}
+            await client.publish(json.dumps(said).encode(), reply_to=client.reply_to)
+        await process.said("trying again")
+        assert await process.end() == 1
+        assert not answers.keys() & wanted
+        await postgres.up()
+        await process.start()
+        async with asyncio.timeout(PATIENCE):
+            await all_answered.wait()
+    assert sorted(answers[number]["result"]["id"] for number in wanted) == list(range(1, 21))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast_agents.settings import setting_names
 from tests.acceptance.serving import clean_environment, run_holdfast, serving_with
 from tests.docs.pages import CHECKOUT, README, blocks
 
@@ -79,3 +80,8 @@ async def test_the_service_runs_as_written(addresses: dict[str, str]) -> None:
         assert "Water the kelp" in await run_holdfast(*send)
         assert "fail" not in await run_holdfast(*doctor)
         assert await process.end() == 0
+
+
+async def test_the_help_of_serve_lists_every_setting() -> None:
+    words = set(re.findall(r"[a-z_]+", await run_holdfast("serve", "--help")))
+    assert [name for name in setting_names() if name not in words] == []
