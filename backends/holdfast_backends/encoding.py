@@ -12,7 +12,7 @@ The idea is the tuple layer of FoundationDB; the format is our own.
 import struct
 
 from .paths import Missing
-from .values import JsonValue, RecordId
+from .values import MAX_ID_CHARS, JsonValue, RecordId
 
 _INTEGER_ID = b"\x01"
 _STRING_ID = b"\x02"
@@ -62,6 +62,18 @@ def record_id(key: bytes) -> RecordId:
         number: int = _unpack_integer(key[1:])[0]
         return number
     return key[1:-1].decode()
+
+
+def is_record_key(key: bytes) -> bool:
+    """Whether these bytes are the key of an id."""
+    if key[:1] == _INTEGER_ID:
+        return len(key) == 9 and 0 < int.from_bytes(key[1:]) < 2**63
+    if key[:1] != _STRING_ID or key[-1:] != _END or _END in key[1:-1]:
+        return False
+    try:
+        return 1 <= len(key[1:-1].decode()) <= MAX_ID_CHARS
+    except UnicodeDecodeError:
+        return False
 
 
 def _number_bytes(value: int | float) -> bytes:

@@ -361,8 +361,8 @@ def _size(outcome: Outcome) -> int:
     match outcome:
         case Saved(record) | Found(record):
             return len(record.document) + _ENVELOPE_BYTES
-        case Page(records):
-            return sum(len(record.document) + 1 for record in records) + _ENVELOPE_BYTES
+        case Page(_records, next_cursor, size):
+            return size + len(next_cursor or "") + _ENVELOPE_BYTES
         case CollectionCounts(counts):
             return 96 * len(counts) + _ENVELOPE_BYTES
         case Counted() | Failed() | IndexState() | Batched():

@@ -12,24 +12,18 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from .cursors import read_cursor, write_cursor
-from .encoding import (
-    MAX_INDEXED_BYTES,
-    cut,
-    index_value,
-    inverted,
-    is_cut,
-    sort_value,
-    split_sort_value,
-)
-from .operations import Count, Find, SortKey
+from .encoding import MAX_INDEXED_BYTES, cut, index_value, is_cut, record_id
+from .operations import Count, Find
 from .outcomes import Page, Record
-from .paths import lookup, project
+from .paths import Projection, lookup
 from .planner import Plan, plan_scan
+from .sorting import Sort, is_by_id, place_of, position_of
 from .store import IndexSlot, Row, Snapshot, Span, Store
 from .values import JsonObject, decode_document, encode_json
 from .workspace import Workspace
 
-_ID = ("id",)
+_FACTS_BYTES = 256
+"""More than the facts of a record take as JSON, but for its id."""
 _MIN_TRIM = 1_024
 FIRST_CHUNK_ROWS = 128
 """How many rows a scan asks for first, when the page does not ask for fewer."""
@@ -134,36 +128,18 @@ async def find(operation: Find, snapshot: Scans, workspace: Workspace) -> Page:
     return page.finish()
 
 
-# -- positions ---------------------------------------------------------------------------------
-
-
-def position_of(row: Row, document: JsonObject, sort: tuple[SortKey, ...]) -> bytes:
-    """Where a record stands in an order: byte strings that compare as the records do."""
-    parts: list[bytes] = []
-    descending = False
-    for key in sort:
-        descending = key.descending
-        if key.path == _ID:
-            break  # ids are unique: nothing behind them can matter
-        value = sort_value(lookup(document, key.path))
-        parts.append(inverted(value) if descending else value)
-    parts.append(inverted(row.key) if descending else row.key)
-    return b"".join(parts)
-
-
-def _resumed(plan: Plan, start: bytes, sort: tuple[SortKey, ...]) -> Plan:
+def _resumed(plan: Plan, start: bytes, sort: Sort) -> Plan:
     """An ordered plan, continued behind a position."""
+    value, key = place_of(start, sort)
     span = plan.span
-    position = inverted(start) if span.descending else start
-    if not sort or sort[0].path == _ID:
-        after = (span.low if span.slot is not None and span.low else b"", position)
+    if is_by_id(sort):
+        after = (span.low if span.slot is not None and span.low else b"", key)
     else:
-        after = _place_after(position, span)
+        after = _place_after(value, key, span)
     return replace(plan, span=replace(span, after=after))
 
 
-def _place_after(position: bytes, span: Span) -> tuple[bytes, bytes]:
-    value, key = split_sort_value(position)
+def _place_after(value: bytes, key: bytes, span: Span) -> tuple[bytes, bytes]:
     kept = cut(value)
     if is_cut(kept):
         # The rows of a cut value stand in the order of ids there: look at all of them again.
@@ -202,7 +178,7 @@ async def _fill_in_order(
                 if not page.add(row):
                     return
                 continue
-            position = position_of(row, _decoded(row), operation.sort)
+            position = position_of(row.key, _decoded(row), operation.sort)
             if start is None or position > start:
                 group.append((position, row))
                 group_value = value
@@ -243,7 +219,7 @@ async def _fill_with_best(
             document = _decoded(row)
             if not plan.covers and not operation.filter.matches(document):
                 continue
-            position = position_of(row, document, operation.sort)
+            position = position_of(row.key, document, operation.sort)
             if start is None or position > start:
                 kept.append((position, row))
         if len(kept) >= trim_at:
@@ -268,6 +244,7 @@ class _PageBuilder:
         self._operation = operation
         self._limit = operation.limit
         self._max_bytes = operation.max_bytes
+        self._projection = None if operation.fields is None else Projection(operation.fields)
         self._records: list[Record] = []
         self._bytes = 1  # the brackets, less the comma that the first record has not
         self._last: Row | None = None
@@ -275,12 +252,10 @@ class _PageBuilder:
 
     def take(self, rows: Sequence[Row]) -> bool:
         """Take from rows in order; False when the page is full."""
-        operation = self._operation
         room = len(rows) if self._limit is None else self._limit - len(self._records)
-        size = len(rows) * operation.record_bytes
-        size += sum(len(row.document or b"") for row in rows)
+        size = len(rows) + sum(len(row.document or b"") for row in rows)
         fits = self._max_bytes is None or self._bytes + size <= self._max_bytes
-        if not rows or not fits or operation.fields is not None:
+        if not fits or self._projection is not None or self._operation.with_meta:
             return all(self.add(row) for row in rows)
         self._bytes += size
         taken = rows[:room]
@@ -295,9 +270,9 @@ class _PageBuilder:
             self._more = True
             return False
         document = row.document or b""
-        if self._operation.fields is not None:
-            document = encode_json(project(_decoded(row), self._operation.fields))
-        size = self._bytes + len(document) + self._operation.record_bytes
+        if self._projection is not None:
+            document = encode_json(self._projection.of(_decoded(row)))
+        size = self._bytes + len(document) + self._size_beside(row)
         if self._max_bytes is not None and size > self._max_bytes and self._records:
             self._more = True
             return False
@@ -306,13 +281,19 @@ class _PageBuilder:
         self._last = row
         return True
 
+    def _size_beside(self, row: Row) -> int:
+        """What a record counts for beside its document: a comma, and its facts."""
+        if not self._operation.with_meta:
+            return 1
+        return 1 + _FACTS_BYTES + len(encode_json(record_id(row.key)))
+
     def finish(self) -> Page:
         """The page."""
         cursor = None
         if self._more and self._last is not None:
-            last = position_of(self._last, _decoded(self._last), self._operation.sort)
+            last = position_of(self._last.key, _decoded(self._last), self._operation.sort)
             cursor = write_cursor(self._operation.fingerprint, last)
-        return Page(tuple(self._records), cursor)
+        return Page(tuple(self._records), cursor, self._bytes)
 
 
 def _record(row: Row, document: bytes) -> Record:

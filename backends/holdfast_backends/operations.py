@@ -22,6 +22,7 @@ from .cursors import read_cursor
 from .errors import InvalidValueError, TooLargeError
 from .filters import EVERYTHING, Filter
 from .paths import Path, parse_path
+from .sorting import Sort, SortKey, parse_sort, place_of
 from .values import (
     DEFAULT_COLLECTION,
     MAX_DOCUMENT_BYTES,
@@ -32,10 +33,29 @@ from .values import (
     is_number,
 )
 
+__all__ = [
+    "Collections",
+    "Count",
+    "Delete",
+    "Find",
+    "Get",
+    "Identity",
+    "Index",
+    "Operation",
+    "Save",
+    "Simple",
+    "SortKey",
+    "Transaction",
+    "Update",
+    "check_size",
+    "parse_fields",
+    "parse_sort",
+]
+
 MAX_LIMIT = 10_000
 MAX_OPERATIONS = 1_000
 MAX_INDEX_PATHS = 16
-_DIRECTIONS = ("asc", "desc")
+MAX_FIELDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +71,6 @@ class Identity:
     sender: str
     message_id: str
     digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One level of an order."""
-
-    path: Path
-    descending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,18 +223,18 @@ class Find:
         limit: at most so many records, 1–10,000; None is no limit.
         cursor: where an earlier page ended; made by the same `scope`, filter and sort.
         max_bytes: a page that would be larger (JSON text of the array) ends early, with a cursor.
-        record_bytes: what counts toward `max_bytes` for each record beside its document.
+        with_meta: the facts of each record will be told, too, and count toward `max_bytes`.
         scope: the name of the action, which a cursor belongs to.
     """
 
     collection: str = DEFAULT_COLLECTION
     filter: Filter = EVERYTHING
-    sort: tuple[SortKey, ...] = ()
+    sort: Sort = ()
     fields: tuple[Path, ...] | None = None
     limit: int | None = None
     cursor: str | None = None
     max_bytes: int | None = None
-    record_bytes: int = 1
+    with_meta: bool = False
     scope: str = "list"
 
     def __post_init__(self) -> None:
@@ -234,7 +246,7 @@ class Find:
         ):
             raise InvalidValueError(f"limit is an integer from 1 to {MAX_LIMIT}", ("limit",))
         if self.cursor is not None:
-            read_cursor(self.fingerprint, self.cursor)
+            place_of(read_cursor(self.fingerprint, self.cursor), self.sort)
 
     @property
     def fingerprint(self) -> bytes:
@@ -309,24 +321,6 @@ class Transaction:
 Operation: TypeAlias = Simple | Index | Transaction
 
 
-def parse_sort(pairs: Sequence[Sequence[object]] | None) -> tuple[SortKey, ...]:
-    """The order of `[["path", "asc"|"desc"], …]`.
-
-    Raises:
-        InvalidValueError: naming the bad place below `sort`.
-    """
-    if pairs is None:
-        return ()
-    if not isinstance(pairs, (list, tuple)):
-        raise InvalidValueError('sort is a list of ["path", "asc"|"desc"]', ("sort",))
-    keys: list[SortKey] = []
-    for position, pair in enumerate(pairs):
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[1] not in _DIRECTIONS:
-            raise InvalidValueError('a sort key is ["path", "asc"|"desc"]', ("sort", position))
-        keys.append(SortKey(parse_path(pair[0], ("sort", position, 0)), pair[1] == "desc"))
-    return tuple(keys)
-
-
 def parse_fields(paths: Sequence[object] | None) -> tuple[Path, ...] | None:
     """The paths to keep, or None for everything.
 
@@ -337,4 +331,6 @@ def parse_fields(paths: Sequence[object] | None) -> tuple[Path, ...] | None:
         return None
     if not isinstance(paths, (list, tuple)):
         raise InvalidValueError("fields is a list of paths", ("fields",))
+    if len(paths) > MAX_FIELDS:
+        raise InvalidValueError(f"fields has at most {MAX_FIELDS} paths", ("fields",))
     return tuple(parse_path(path, ("fields", position)) for position, path in enumerate(paths))

@@ -4,7 +4,7 @@ Documents travel as the JSON bytes that the store keeps; whoever needs the value
 Instants are integers: microseconds since 1970-01-01T00:00:00Z.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from .encoding import record_id
@@ -55,11 +55,13 @@ class Found(NamedTuple):
 class Page:
     """Of `Find`: records in order, and where the next page begins (None at the end).
 
-    With `fields`, each record's `document` holds only those.
+    With `fields`, each record's `document` holds only those. `size` is what the page counts
+    toward a limit of bytes.
     """
 
     records: tuple[Record, ...]
     next_cursor: str | None
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

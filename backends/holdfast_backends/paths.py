@@ -47,36 +47,42 @@ def lookup(document: JsonObject, path: Path) -> JsonValue | Missing:
     return value
 
 
-def project(document: JsonObject, paths: tuple[Path, ...]) -> JsonObject:
-    """The named paths, nested as they were, and always `id`, in the document's own order."""
-    tree: dict[str, JsonObject] = {}
-    for path in (("id",), *paths):
-        _plant(tree, path)
-    return _prune(document, tree)
+class Projection:
+    """Keeps the named paths of documents, nested as they were, and always `id`."""
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._tree = _Tree()
+        for path in (("id",), *paths):
+            _plant(self._tree, path)
+
+    def of(self, document: JsonObject) -> JsonObject:
+        """What is kept of a document, in its own order; a path that is not there leaves no
+        trace."""
+        return _prune(document, self._tree)
 
 
-def _plant(tree: dict[str, JsonObject], path: Path) -> None:
-    """Add a path to the tree of what is kept; an empty branch keeps all that is below it."""
-    node: dict[str, JsonObject] = tree
+class _Tree(dict[str, "_Tree"]):
+    """What is kept below a key; an empty tree keeps everything."""
+
+
+def _plant(tree: _Tree, path: Path) -> None:
     for depth, segment in enumerate(path):
-        if segment in node and not node[segment]:
+        if segment in tree and not tree[segment]:
             return
         if depth == len(path) - 1:
-            node[segment] = {}
+            tree[segment] = _Tree()
         else:
-            node = node.setdefault(segment, {})  # type: ignore[assignment]
+            tree = tree.setdefault(segment, _Tree())
 
 
-def _prune(value: JsonObject, tree: dict[str, JsonObject]) -> JsonObject:
+def _prune(value: JsonObject, tree: _Tree) -> JsonObject:
     kept: JsonObject = {}
     for key, child in value.items():
         if key not in tree:
             continue
-        below: dict[str, JsonObject] = tree[key]  # type: ignore[assignment]
+        below = tree[key]
         if not below:
             kept[key] = child
-        elif isinstance(child, dict):
-            inner = _prune(child, below)
-            if inner:
-                kept[key] = inner
+        elif isinstance(child, dict) and (inner := _prune(child, below)):
+            kept[key] = inner
     return kept

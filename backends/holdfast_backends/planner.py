@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from .encoding import MAX_INDEXED_BYTES, NUMBER_CLASS, STRING_CLASS, cut, is_cut, sort_value
 from .filters import And, At, Compare, Equal, Every, Filter, Node, Prefix, Test
-from .operations import SortKey
 from .paths import Path
+from .sorting import SortKey, is_by_id
 from .store import IndexSlot, Span
 from .values import JsonValue
 
-_ID: Path = ("id",)
 _ONE_VALUE = 3
 
 
@@ -65,14 +64,15 @@ def plan_scan(
     """The span to scan for a query. `limited` says that a first part of the order will do."""
     usable = {slot.path: slot for slot in slots if slot.ready}
     ranges = _ranges(where.root)
-    by_order = usable.get(sort[0].path) if len(sort) == 1 else None
+    by_id = is_by_id(sort)
+    # An index on the id itself orders no better than the keys do.
+    by_order = usable.get(sort[0].path) if len(sort) == 1 and not by_id else None
     best = max(
         (slot for path, slot in usable.items() if path in ranges),
         key=lambda slot: (ranges[slot.path].rank, slot is by_order),
         default=None,
     )
     best_rank = ranges[best.path].rank if best is not None else 0
-    by_id = _is_by_id(sort)
     # Half a range may hold nearly everything: walking in order and stopping early beats it.
     stops_early = limited and best_rank < 2 and (by_id or by_order is not None)
     if best is not None and not stops_early and (best_rank > 2 or by_order is None):
@@ -95,7 +95,7 @@ def _plan(
     span = Span(collection, slot.number, low, high, descending=_descends(sort))
     single = limits is not None and limits.rank == _ONE_VALUE and not is_cut(limits.low)
     # All rows of one whole value stand in the order of their ids.
-    ordered = (single and _is_by_id(sort)) or (len(sort) == 1 and sort[0].path == slot.path)
+    ordered = single if is_by_id(sort) else len(sort) == 1 and sort[0].path == slot.path
     covers = where.is_empty or _is_said_by(where.root, slot.path)
     return Plan(span, slot, ordered, covers, single)
 
@@ -118,10 +118,6 @@ def _is_exact(test: Test) -> bool:
             return not is_cut(cut(sort_value(operand)))
         case _:
             return False
-
-
-def _is_by_id(sort: Sequence[SortKey]) -> bool:
-    return not sort or sort[0].path == _ID
 
 
 def _descends(sort: Sequence[SortKey]) -> bool:

@@ -42,8 +42,6 @@ from .results import of_batch, translated
 from .work import BatchItem, StorageWork
 
 _ANONYMOUS = "anonymous"
-_RECORD_META_BYTES = 512
-"""What `with_meta` adds to a page for a record: an id of up to 255 characters and the facts."""
 
 
 _Simple: TypeAlias = tuple[Simple, bool]
@@ -130,7 +128,7 @@ class Translator:
             limit=payload.limit,
             cursor=payload.cursor,
             max_bytes=self._limit,
-            record_bytes=_record_bytes(payload.with_meta),
+            with_meta=payload.with_meta,
         )
 
     def _query(self, payload: StorageQuery) -> Find:
@@ -142,7 +140,7 @@ class Translator:
             payload.limit,
             payload.cursor,
             self._limit,
-            _record_bytes(payload.with_meta),
+            payload.with_meta,
             "query",
         )
 
@@ -178,7 +176,3 @@ def _identity(message: AgentMessage | None) -> Identity | None:
         return None
     digest = payload_digest(message.action, message.payload)
     return Identity(message.sender or _ANONYMOUS, message.id, digest)
-
-
-def _record_bytes(with_meta: bool) -> int:
-    return _RECORD_META_BYTES if with_meta else 1

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 
 from holdfast_backends.encoding import MAX_INDEXED_BYTES, index_value, is_cut, record_key
 from holdfast_backends.filters import parse_filter
-from holdfast_backends.finder import position_of
-from holdfast_backends.operations import parse_sort
 from holdfast_backends.paths import lookup
 from holdfast_backends.planner import Plan, plan_scan
+from holdfast_backends.sorting import parse_sort, position_of
 from holdfast_backends.store import IndexSlot, Row, Span
 from holdfast_backends.values import JsonObject, JsonValue, encode_json
 
@@ -111,7 +110,7 @@ def test_the_order_of_an_ordered_plan_is_that_of_the_query_but_for_cut_values(
     if not plan.ordered:
         return
     found = [
-        (place(plan, row, document), position_of(row, document, keys))
+        (place(plan, row, document), position_of(row.key, document, keys))
         for row, document in rows_of(documents)
         if holds(plan.span, place(plan, row, document))
     ]

@@ -77,7 +77,7 @@ QUERIES: list[tuple[dict[str, Any], list[list[str]]]] = [
     ({"v": LONG}, [["id", "desc"]]),
     ({"id": {"$gt": 5}}, [["v", "asc"]]),
 ]
-PATHS = ("v", "few", "deep.v")
+PATHS = ("id", "v", "few", "deep.v")
 NO_PATHS = ["", ".", "a.", ".a", "a..b", "$a", "a.$b", "a\x00"]
 
 
@@ -270,6 +270,10 @@ class TestAnIndexChangesNoAnswer:
             ({"few": 1}, []),
             ({"v": LONG}, [["id", "desc"]]),
             ({}, [["few", "asc"], ["v", "desc"]]),
+            ({}, [["id", "asc"]]),
+            ({}, [["id", "desc"]]),
+            ({"id": {"$gte": 3}}, [["id", "desc"]]),
+            ({"id": {"$lt": 9}}, []),
         ],
         ids=lambda value: str(value).replace(LONG, "w…"),
     )
