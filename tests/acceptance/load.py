@@ -13,6 +13,7 @@ Message: TypeAlias = dict[str, Any]
 
 COUNTERS = 5
 _LONGEST_ARRAY = 20
+_AHEAD = 1_000  # messages that are sent beyond what is waited for
 _ANSWERED_WITHIN = 1.5  # seconds, before a sender asks again
 
 
@@ -20,7 +21,8 @@ _ANSWERED_WITHIN = 1.5  # seconds, before a sender asks again
 class Load:
     """Messages that create records and count, their answers, and what must be true of them.
 
-    The senders go on until `enough` is called.
+    The senders go on until `enough` is called, but never far beyond what a test waits for:
+    a machine that starts processes slowly has no more to do than another.
     """
 
     seed: int
@@ -29,6 +31,8 @@ class Load:
     contradictions: list[tuple[Any, Any]] = field(default_factory=list)
     duplicates: int = 0
     _milestones: list[tuple[int, asyncio.Event]] = field(default_factory=list)
+    _allowed: int = 0
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
     _enough: bool = False
 
     def __post_init__(self) -> None:
@@ -44,6 +48,8 @@ class Load:
         """Until so many more messages are answered."""
         reached = asyncio.Event()
         self._milestones.append((len(self.answers) + more, reached))
+        self._allowed = len(self.sent) + more + _AHEAD
+        self._more.set()
         async with asyncio.timeout(PATIENCE):
             await reached.wait()
 
@@ -59,6 +65,7 @@ class Load:
     def enough(self) -> None:
         """Begin nothing new."""
         self._enough = True
+        self._more.set()
 
     async def run(self, clients: Sequence[PlainClient], senders: int = 32) -> None:
         """Send until it is enough, and everything is answered."""
@@ -81,6 +88,9 @@ class Load:
             if self._random.random() < 0.1:
                 self.duplicates += len(body)
                 await self._send(client, body)
+            while len(self.sent) >= self._allowed and not self._enough:
+                self._more.clear()
+                await self._more.wait()
             if self._enough:
                 return
 
