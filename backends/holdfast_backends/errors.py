@@ -16,9 +16,10 @@ The texts reach clients: they never hold SQL, paths, addresses or a driver's wor
 from collections.abc import Sequence
 from typing import ClassVar
 
-from .values import JsonObject, RecordId
+from .values import JsonObject, JsonValue, RecordId
 
 Loc = tuple[str | int, ...]
+_MAX_STEP_CHARS = 256
 
 
 class StorageError(Exception):
@@ -60,11 +61,19 @@ class InvalidValueError(StorageError):
 
     def __init__(self, message: str, loc: Sequence[str | int] = ()) -> None:
         self.loc: Loc = tuple(loc)
-        super().__init__(message, {"errors": [{"loc": list(self.loc), "msg": message}]})
+        named: list[JsonValue] = [_short(step) for step in self.loc]
+        super().__init__(message, {"errors": [{"loc": named, "msg": message}]})
 
     def within(self, *prefix: str | int) -> "InvalidValueError":
         """The same error, seen from further out."""
         return InvalidValueError(self.message, (*prefix, *self.loc))
+
+
+def _short(step: str | int) -> str | int:
+    """A place's step, cut where a sender chose a huge key."""
+    if isinstance(step, str) and len(step) > _MAX_STEP_CHARS:
+        return step[:_MAX_STEP_CHARS] + "…"
+    return step
 
 
 class TooLargeError(StorageError):

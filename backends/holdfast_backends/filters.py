@@ -89,7 +89,10 @@ class Among:
     def holds(self, value: JsonValue | Missing) -> bool:
         if isinstance(value, Missing):
             return any(operand is None for operand in self.operands)
-        return any(json_equal(value, operand) for operand in self.operands)
+        # Python's own equality finds all that are equal, and `True == 1` beside them.
+        return value in self.operands and any(
+            json_equal(value, operand) for operand in self.operands
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,9 @@ class Contains:
 
     def holds(self, value: JsonValue | Missing) -> bool:
         if isinstance(value, list):
-            return any(json_equal(element, self.operand) for element in value)
+            return self.operand in value and any(
+                json_equal(element, self.operand) for element in value
+            )
         return isinstance(value, str) and isinstance(self.operand, str) and self.operand in value
 
 

@@ -6,9 +6,11 @@ the plan gives the order, a page ends with its last record and nothing else is r
 covers the filter, too, no document is decoded.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from time import monotonic
 from typing import Protocol, TypeAlias
 
 from .cursors import read_cursor, write_cursor
@@ -25,6 +27,8 @@ from .workspace import Workspace
 _FACTS_BYTES = 256
 """More than the facts of a record take as JSON, but for its id."""
 _MIN_TRIM = 1_024
+_MAX_HELD_BYTES = 16 * 1024 * 1024
+_BREATH_SECONDS = 0.01
 FIRST_CHUNK_ROWS = 128
 """How many rows a scan asks for first, when the page does not ask for fewer."""
 _MAX_CHUNK_ROWS = 2_048
@@ -76,13 +80,16 @@ async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> i
     slots = workspace.usable_slots(operation.collection)
     plan = plan_scan(operation.collection, operation.filter, (), slots, limited=False)
     matches = operation.filter.matches
+    breath = _Breath()
     total = 0
     async with aclosing(_chunks(plan, snapshot, workspace, FIRST_CHUNK_ROWS)) as chunks:
         async for rows in chunks:
             if plan.covers:
                 total += len(rows)
-            else:
-                total += sum(matches(_decoded(row)) for row in rows)
+                continue
+            for row in rows:
+                total += matches(_decoded(row))
+                await breath.take()
     return total
 
 
@@ -150,6 +157,19 @@ def _place_after(value: bytes, key: bytes, span: Span) -> tuple[bytes, bytes]:
 # -- filling a page ----------------------------------------------------------------------------
 
 
+class _Breath:
+    """Lets others on the event loop have their turn during long work."""
+
+    def __init__(self) -> None:
+        self._due = monotonic() + _BREATH_SECONDS
+
+    async def take(self) -> None:
+        """Pause if it is time."""
+        if monotonic() > self._due:
+            await asyncio.sleep(0)
+            self._due = monotonic() + _BREATH_SECONDS
+
+
 _Chunks: TypeAlias = AsyncGenerator[list[Row], None]
 
 
@@ -159,6 +179,7 @@ async def _fill_in_order(
     """Take matching rows as they come. Only those that share a cut index value wait for each
     other, and are put into their true order."""
     matches = operation.filter.matches
+    breath = _Breath()
     group: list[tuple[bytes, Row]] = []
     group_value = b""
     async for rows in chunks:
@@ -167,6 +188,7 @@ async def _fill_in_order(
                 return
             continue
         for row in rows:
+            await breath.take()
             value = _cut_value(plan, row)
             if group and value != group_value:
                 if not page.take(_in_order(group)):
@@ -213,18 +235,21 @@ async def _fill_with_best(
 ) -> None:
     """Look at every row, and keep as many as a page can hold, and one more."""
     kept: list[tuple[bytes, Row]] = []
-    trim_at = _MIN_TRIM
+    breath = _Breath()
+    trim_at, held = _MIN_TRIM, 0
     async for rows in chunks:
         for row in rows:
+            await breath.take()
             document = _decoded(row)
             if not plan.covers and not operation.filter.matches(document):
                 continue
             position = position_of(row.key, document, operation.sort)
             if start is None or position > start:
                 kept.append((position, row))
-        if len(kept) >= trim_at:
+                held += len(position) + len(row.document or b"")
+        if len(kept) >= trim_at or held > _MAX_HELD_BYTES:
             kept = _trimmed(kept, operation)
-            trim_at = max(_MIN_TRIM, 2 * len(kept))
+            trim_at, held = max(_MIN_TRIM, 2 * len(kept)), 0
     page.take(_in_order(kept))
 
 

@@ -34,6 +34,7 @@ from .values import (
 )
 
 __all__ = [
+    "MAX_INDEX_PATHS",
     "Collections",
     "Count",
     "Delete",

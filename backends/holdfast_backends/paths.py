@@ -4,7 +4,7 @@ from typing import Final, TypeAlias
 
 from .checks import check_text
 from .errors import InvalidValueError, Loc
-from .values import JsonObject, JsonValue
+from .values import MAX_LEVELS, JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -28,6 +28,8 @@ def parse_path(text: object, loc: Loc = ()) -> Path:
     if not isinstance(text, str):
         raise InvalidValueError("a path is a string", loc)
     check_text(text, loc)
+    if text.count(".") >= MAX_LEVELS:
+        raise InvalidValueError(f"a path has at most {MAX_LEVELS} segments", loc)
     segments = tuple(text.split("."))
     for segment in segments:
         if not segment:

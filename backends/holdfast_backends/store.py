@@ -54,11 +54,15 @@ class IndexSlot:
     A number is used again for another path, not ready at first. Whatever the place still held
     must be gone, or overwritten by the changes that then come for each live row, before the
     slot is committed as ready.
+
+    `token` is another one each time that a path is declared anew, so that whoever builds an index
+    notices when it was dropped and declared again meanwhile.
     """
 
     number: int
     path: Path
     ready: bool
+    token: int = 0
 
 
 class Head(NamedTuple):

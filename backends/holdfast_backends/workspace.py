@@ -5,12 +5,22 @@ Source: the wire contract, sections 6 and 10.
 """
 
 from collections.abc import Iterator
+from secrets import randbits
 from typing import TypeVar
 
 from .checks import check_document
 from .encoding import integer_key, record_key
 from .errors import ConflictError, StorageError, TaskNotFoundError
-from .operations import Delete, Get, Identity, Index, Save, Update, check_size
+from .operations import (
+    MAX_INDEX_PATHS,
+    Delete,
+    Get,
+    Identity,
+    Index,
+    Save,
+    Update,
+    check_size,
+)
 from .outcomes import Found, IndexState, Outcome, Record, Saved
 from .paths import parse_path
 from .replies import encode_outcome, saved_document
@@ -204,7 +214,9 @@ class Workspace:
             if slots != head.slots:
                 head = Head(head.next_id, slots)
                 self._put_head(operation.collection, head)
-        paths = tuple(".".join(slot.path) for slot in head.slots)
+        paths = operation.paths
+        if paths is None:
+            paths = tuple(".".join(slot.path) for slot in head.slots)
         return IndexState(paths, all(slot.ready for slot in head.slots))
 
     # -- parts ---------------------------------------------------------------------------------
@@ -255,14 +267,13 @@ class Workspace:
         self, present: tuple[IndexSlot, ...], paths: tuple[str, ...]
     ) -> tuple[IndexSlot, ...]:
         kept = {slot.path: slot for slot in present}
-        wanted = [parse_path(path) for path in paths]
+        wanted = dict.fromkeys(parse_path(path) for path in paths)  # a repeated path adds nothing
         taken = {slot.number for slot in present if slot.path in wanted}
-        free = iter(number for number in range(len(paths) + 16) if number not in taken)
+        free = iter(number for number in range(MAX_INDEX_PATHS) if number not in taken)
         slots: list[IndexSlot] = []
         for path in wanted:
-            slot = kept.pop(path, None)
-            ready = not self._builds_indexes
-            slots.append(slot if slot is not None else IndexSlot(next(free), path, ready))
+            ready, token = not self._builds_indexes, randbits(48)
+            slots.append(kept.get(path) or IndexSlot(next(free), path, ready, token))
         return tuple(slots)
 
 

@@ -4,7 +4,8 @@ All keys begin with `{namespace}:`, whose braces put them into one hash slot of 
 
     layout                 string  the version of this layout
     revisions              hash    collection → token of its last change; `*` → of any change
-    heads                  hash    collection → JSON {"last": id, "slots": [[number, path, ready]]}
+    heads                  hash    collection → JSON {"last": id,
+                                   "slots": [[number, path, ready, token]]}
     replies                hash    identity → instant, digest, outcome
     reply-times            zset    identity, by its instant
     rows:<collection>      hash    key → version, instants, document; tombstones too
@@ -93,7 +94,7 @@ def unpack_row(key: bytes, packed: bytes) -> Row:
 
 def pack_head(head: Head) -> bytes:
     """A head. Not its next id but the last one: 2^63 has no place in 64 bits."""
-    slots = [[slot.number, list(slot.path), slot.ready] for slot in head.slots]
+    slots = [[slot.number, list(slot.path), slot.ready, slot.token] for slot in head.slots]
     return orjson.dumps({"last": head.next_id - 1, "slots": slots})
 
 
@@ -108,8 +109,8 @@ def unpack_head(packed: bytes) -> Head:
 
 def _unpack_slot(slot: object) -> IndexSlot:
     match slot:
-        case [int(number), list(path), bool(ready)]:
-            return IndexSlot(number, tuple(str(segment) for segment in path), ready)
+        case [int(number), list(path), bool(ready), int(token)]:
+            return IndexSlot(number, tuple(str(segment) for segment in path), ready, token)
         case _:
             raise StorageError("a collection's head cannot be read")
 

@@ -29,15 +29,17 @@ def slots_of(text: str) -> tuple[IndexSlot, ...]:
 
 def _slot_of(entry: JsonValue) -> IndexSlot:
     match entry:
-        case [int(number), [*segments], bool(ready)]:
-            return IndexSlot(number, tuple(str(segment) for segment in segments), ready)
+        case [int(number), [*segments], bool(ready), int(token)]:
+            return IndexSlot(number, tuple(str(segment) for segment in segments), ready, token)
         case _:
             raise ValueError("no index slot")
 
 
 def slots_text(slots: Iterable[IndexSlot]) -> str:
     """JSON of declared indexes."""
-    entries: list[JsonValue] = [[slot.number, [*slot.path], slot.ready] for slot in slots]
+    entries: list[JsonValue] = [
+        [slot.number, [*slot.path], slot.ready, slot.token] for slot in slots
+    ]
     return encode_json(entries).decode()
 
 
