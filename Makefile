@@ -47,7 +47,7 @@ bench: $(BENCH_INSTALLED) ## measure against the peers; ARGS is handed to the be
 N ?= 1000000
 differential: $(INSTALLED) ## compare all backends on N=1000000 random operations
 	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 HOLDFAST_DIFFERENTIAL_OPERATIONS=$(N) \
-	$(BIN)/pytest tests/conformance/test_differential.py $(ARGS)
+	$(BIN)/pytest tests/conformance/differential $(ARGS)
 
 services-up: $(INSTALLED) ## start RabbitMQ, PostgreSQL and Redis for the tests
 	$(SERVICES) up

@@ -94,6 +94,8 @@ class Service:
                     removed = await self.backend.sweep()
             except StorageError as error:
                 self._options.log.warning("sweep failed", error=error.message)
+            except Exception as error:
+                self._options.log.error("sweep failed", exc_info=error)
 
 
 @asynccontextmanager

@@ -148,14 +148,24 @@ class Agent(ABC, Generic[W]):
             for item in items
         ]
 
-    async def execute(self, prepared: Sequence[Prepared[W] | Answer]) -> list[Answer]:
+    async def execute(
+        self,
+        prepared: Sequence[Prepared[W] | Answer],
+        *,
+        after: TransientError | None = None,
+    ) -> list[Answer]:
         """An answer for each prepared item, in order.
+
+        Args:
+            after: what the attempt before this one ended in. It may have executed them all the
+                same, so a deadline that passed meanwhile is answered with its error: nobody
+                knows that nothing was done.
 
         Raises:
             TransientError: nothing is known to be done; ask again, or `give_up`.
         """
         now = datetime.now(UTC)
-        current = [self._still_wanted(item, now) for item in prepared]
+        current = [self._still_wanted(item, now, after) for item in prepared]
         pending = [item for item in current if isinstance(item, Prepared)]
         done = iter(await self._performed(pending))
         return self._counted([item if isinstance(item, Answer) else next(done) for item in current])
@@ -197,13 +207,16 @@ class Agent(ABC, Generic[W]):
             return failure(message, self.name, self._defect(message, error))
         return Prepared(message, work)
 
-    def _still_wanted(self, item: Prepared[W] | Answer, now: datetime) -> Prepared[W] | Answer:
-        """Look at the deadline once more: the message may have waited for a store."""
+    def _still_wanted(
+        self, item: Prepared[W] | Answer, now: datetime, after: TransientError | None
+    ) -> Prepared[W] | Answer:
+        """Look at the deadline once more: the message may have waited."""
         if isinstance(item, Answer) or item.message.deadline is None:
             return item
         try:
             _check_deadline(item.message, now)
-        except ExpiredError as error:
+        except ExpiredError as expired:
+            error = expired if after is None else after.error
             return failure(item.message, self.name, error, refused=True)
         return item
 
@@ -215,10 +228,11 @@ class Agent(ABC, Generic[W]):
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 — a defect is answered, and the next served
-            return [
-                failure(item.message, self.name, self._defect(item.message, error))
-                for item in pending
-            ]
+            if len(pending) > 1:
+                # Only the message that meets the defect is to suffer from it.
+                return [(await self._performed([item]))[0] for item in pending]
+            message = pending[0].message
+            return [failure(message, self.name, self._defect(message, error))]
         return [self._answer_of(item.message, one) for item, one in zip(pending, done, strict=True)]
 
     def _answer_of(self, message: AgentMessage, done: Done[W]) -> Answer:

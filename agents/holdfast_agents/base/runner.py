@@ -25,7 +25,7 @@ from .answers import Answer
 from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
 from .settling import Settler
-from .waiting import Received, Waiting
+from .waiting import Budget, Received, Waiting
 
 _SLOW_PART = 4
 _BREATH_MESSAGES = 64
@@ -44,6 +44,7 @@ class RunnerLimits:
         prefetch: deliveries that may be unsettled in this process.
         batch_messages: messages of one batch; a delivery is never split.
         batch_bytes: bodies of one batch, likewise.
+        held_bytes: bodies that are decoded and not yet settled; the rest waits undecoded.
         side_batches: slow reads (lists, queries) that run beside the batches.
         unsettled_batches: batches whose replies may still wait for the broker's confirm.
         retry_seconds: how long a batch waits for a store that cannot be reached.
@@ -53,6 +54,7 @@ class RunnerLimits:
     prefetch: int = 500
     batch_messages: int = 1_000
     batch_bytes: int = 16 * 1024 * 1024
+    held_bytes: int = 32 * 1024 * 1024
     side_batches: int = 4
     unsettled_batches: int = 4
     retry_seconds: float = 30.0
@@ -88,8 +90,9 @@ class Runner:
             agent.name, bus, self._log, response_bytes=self._limits.response_bytes
         )
         self._waiting = Waiting(self._limits.batch_messages, self._limits.batch_bytes)
+        self._budget = Budget(self._limits.held_bytes)
         self._consumer: Consumer | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._spawn: Callable[[Coroutine[Any, Any, None]], object] = _not_running
         self._settling = asyncio.Semaphore(self._limits.unsettled_batches)
         self._beside = asyncio.Semaphore(self._limits.side_batches)
 
@@ -107,12 +110,10 @@ class Runner:
             await self.start()
         consumer = self._consumer
         assert consumer is not None  # noqa: S101 — start has set it
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._take(consumer))
-                group.create_task(self._execute(consumer))
-        finally:
-            await self._finish()
+        async with asyncio.TaskGroup() as group:
+            self._spawn = group.create_task
+            group.create_task(self._take(consumer))
+            group.create_task(self._execute(consumer))
 
     async def stop(self) -> None:
         """Take nothing more. `run` finishes what was taken and returns."""
@@ -148,6 +149,7 @@ class Runner:
         if not self._may_answer(delivery):
             self._spawn(self._settler.reject(consumer, delivery))
             return 0
+        await self._budget.take(len(delivery.body))
         batch = decode_messages(
             delivery.body, default_id=delivery.message_id, user_id=delivery.user_id
         )
@@ -156,7 +158,10 @@ class Runner:
         prepared = self._agent.prepare(items)
         received = Received(delivery, batch.is_array, items, prepared, alone=any(slow))
         self._unsettled += 1
-        if all(slow):
+        if all(isinstance(item, Answer) for item in prepared):
+            # Nothing to execute: a ping is answered also while the store is waited for.
+            self._spawn(self._run_in_parts(consumer, received))
+        elif all(slow):
             self._spawn(self._run_beside(consumer, received))
         else:
             await self._waiting.put(received)
@@ -218,9 +223,14 @@ class Runner:
                 wait_initial=0.05,
                 wait_max=2.0,
             )
+            last: TransientError | None = None
             async for attempt in retries:
                 with attempt:
-                    return await self._agent.execute(prepared)
+                    try:
+                        return await self._agent.execute(prepared, after=last)
+                    except TransientError as transient:
+                        last = transient
+                        raise
         except TransientError as transient:
             return self._agent.give_up(prepared, transient.error)
         raise RuntimeError("a retry loop ends in an answer or an error")
@@ -236,28 +246,19 @@ class Runner:
                 part = answers[position : position + count]
                 waits.append(self._settler.deliver(received, part))
                 position += count
-            await self._settle(consumer, batch, await asyncio.gather(*waits))
+            delivered = await asyncio.gather(*waits)
         finally:
             self._settling.release()
+        await self._settle(consumer, batch, delivered)
 
     async def _settle(
         self, consumer: Consumer, batch: Sequence[Received], delivered: Sequence[bool]
     ) -> None:
         self._unsettled -= len(batch)
+        self._budget.give_back(sum(len(received.delivery.body) for received in batch))
         await self._settler.settle(consumer, [one.delivery for one in batch], delivered)
 
-    # -- tasks ---------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("settling failed", agent=self._agent.name, exc_info=error)
-
-    async def _finish(self) -> None:
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+def _not_running(work: Coroutine[Any, Any, None]) -> object:
+    work.close()
+    raise RuntimeError("the runner does not run")

@@ -1,19 +1,21 @@
 """Settling: replies confirmed by the broker, dead letters, and then the ack."""
 
-from collections.abc import Sequence
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-
-import orjson
 
 from holdfast_agents.logs import Logger
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
 from holdfast_protocol.codec import encode_replies, split_replies
-from holdfast_protocol.errors import HoldfastError
+from holdfast_protocol.errors import HoldfastError, TooLargeError, ValidationError
 
 from .answers import Answer
 from .waiting import Received
 
 _ENVELOPE_ROOM = 1024 * 1024
+_PAUSE_SECONDS = 0.5
 _UNDONE = frozenset({"internal_error", "storage_error", "unavailable"})
 """Failures that are not the sender's: with nobody to tell, they are kept for the operator."""
 
@@ -40,9 +42,10 @@ class Settler:
                 for body in self._bodies(received, answers):
                     await self._bus.reply(delivery.reply_to, body, delivery.correlation_id)
                 return True
-            for index, answer in enumerate(answers, start):
-                if answer.refused or answer.reply.error_type in _UNDONE:
-                    await self._bury(_part(received, index), answer)
+            await self._bury_refused(received, answers, start)
+        except (TooLargeError, ValidationError) as error:
+            # It would fail again for ever; the sender asks again, or reads in smaller parts.
+            self._log.error("reply cannot be sent", agent=self._agent, error=str(error))
         except HoldfastError as error:
             self._log.warning("reply not confirmed", agent=self._agent, error=str(error))
             return False
@@ -56,6 +59,7 @@ class Settler:
         if done := [delivery for delivery, is_done in pairs if is_done]:
             await consumer.ack(done)
         if failed := [delivery for delivery, is_done in pairs if not is_done]:
+            await asyncio.sleep(_PAUSE_SECONDS)  # the broker needs time, not the same again
             await consumer.requeue(failed)
 
     async def reject(self, consumer: Consumer, delivery: Delivery) -> None:
@@ -80,6 +84,22 @@ class Settler:
             return [encode_replies(replies, as_array=False)]
         return split_replies(replies, self._response_bytes)
 
+    async def _bury_refused(
+        self, received: Received, answers: Sequence[Answer], start: int
+    ) -> None:
+        refused = {
+            index: answer
+            for index, answer in enumerate(answers, start)
+            if answer.refused or answer.reply.error_type in _UNDONE
+        }
+        if not refused:
+            return
+        if not received.is_array or len(received.items) == 1:
+            await self._bury(received.delivery, next(iter(refused.values())))
+            return
+        for index, text in _elements(received.delivery.body, set(refused)):
+            await self._bury(replace(received.delivery, body=text), refused[index])
+
     async def _bury(self, delivery: Delivery, answer: Answer) -> None:
         reply = answer.reply
         await self._bus.dead_letter(
@@ -90,13 +110,18 @@ class Settler:
         )
 
 
-def _part(received: Received, index: int) -> Delivery:
-    """The delivery with only one message of its array, where that can be told apart."""
-    delivery = received.delivery
-    if not received.is_array or len(received.items) == 1:
-        return delivery
-    try:
-        body = orjson.dumps(orjson.loads(delivery.body)[index])
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return delivery
-    return replace(delivery, body=body)
+def _elements(body: bytes, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+    """The texts of some elements of a JSON array, as they came: nothing is read into them, so
+    whatever the elements were refused for is still there."""
+    text = body.decode()
+    place = text.index("[") + 1
+    for index in range(max(wanted) + 1):
+        start = _WHITESPACE.match(text, place).end()  # type: ignore[union-attr]  # it matches ""
+        _value, end = _DECODER.raw_decode(text, start)
+        if index in wanted:
+            yield index, text[start:end].encode()
+        place = text.find(",", end) + 1
+
+
+_DECODER = json.JSONDecoder()
+_WHITESPACE = re.compile(r"[ \t\n\r]*")

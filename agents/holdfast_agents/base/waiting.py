@@ -27,6 +27,30 @@ class Received:
     alone: bool = False
 
 
+class Budget:
+    """How many bytes of bodies may be in hand at once; what is decoded takes several times that.
+
+    A body over the whole budget is taken alone.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._taken = 0
+        self._freed = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room for so many bytes."""
+        while self._taken and self._taken + size > self._max_bytes:
+            self._freed.clear()
+            await self._freed.wait()
+        self._taken += size
+
+    def give_back(self, size: int) -> None:
+        """These bytes are settled."""
+        self._taken -= size
+        self._freed.set()
+
+
 class Waiting:
     """A bounded queue between the one that takes deliveries and the one that executes them.
 

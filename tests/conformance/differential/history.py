@@ -10,7 +10,7 @@ from tests.conformance.differential.model import LAST_INTEGER, Entry, Model
 FULL = "full"
 """Where the last integer is used, so that no id is left to give out."""
 COLLECTIONS = [*["tasks"] * 4, *["users", "a-b_c", "z"] * 2, FULL]
-INDEX_PATHS = [path for path in PATHS if path != "id"]
+INDEX_PATHS = PATHS
 TTLS = [0.5, 1, 5, 60, 3_600]
 MANY = 60
 """From so many records on a collection is trimmed: a naive model does not like to sort more."""

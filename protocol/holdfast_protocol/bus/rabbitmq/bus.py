@@ -23,12 +23,14 @@ from holdfast_protocol.bus.deadletters import dead_letter_headers
 from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
 from holdfast_protocol.bus.rabbitmq.direct import DirectReplies, is_direct_address
-from holdfast_protocol.bus.rabbitmq.publisher import Publisher, UnroutableError
+from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError, UnroutableError
 from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
 from holdfast_protocol.bus.rabbitmq.topology import dead_exchange, messages_exchange
 from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
 
 _TRANSIENT, _PERSISTENT = 1, 2
+# A reply queue that is full is its owner's affair: nobody else is to wait for it.
+_REPLY_REJECTIONS = 1
 
 
 class _Closable(Protocol):
@@ -112,8 +114,8 @@ class RabbitBus:
         if is_direct_address(address):
             return await self._direct_replies.send(address, body, properties)
         try:
-            await publisher.publish("", address, body, properties)
-        except UnroutableError:
+            await publisher.publish("", address, body, properties, rejections=_REPLY_REJECTIONS)
+        except (UnroutableError, RejectedError):
             return False
         return True
 

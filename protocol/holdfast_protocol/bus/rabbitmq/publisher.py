@@ -24,6 +24,10 @@ _FIRST_DELAY = 0.05
 _LONGEST_DELAY = 1.0
 
 
+class RejectedError(Exception):
+    """The broker keeps rejecting the publication: a queue takes no more."""
+
+
 class UnroutableError(Exception):
     """The broker returned the publication: no queue takes it."""
 
@@ -38,6 +42,7 @@ class _Message:
     properties: Basic.Properties
     mandatory: bool
     message_id: str | None
+    rejections: int | None
 
 
 class Publisher:
@@ -71,6 +76,7 @@ class Publisher:
         properties: Basic.Properties,
         *,
         mandatory: bool = True,
+        rejections: int | None = None,
     ) -> None:
         """Returns when the broker has confirmed.
 
@@ -78,12 +84,17 @@ class Publisher:
         now, the same body is sent again, so it may arrive twice. Properties without a message
         id get another one for each attempt: the driver tells a returned publication by it.
 
+        Args:
+            rejections: how often the broker may reject it before the caller is told; None
+                leaves that to the time.
+
         Raises:
+            RejectedError: rejected so often.
             UnroutableError: mandatory, and no queue takes it.
             UnavailableError: not confirmed in time; it may still be delivered.
         """
         message = _Message(
-            exchange, routing_key, body, properties, mandatory, properties.message_id
+            exchange, routing_key, body, properties, mandatory, properties.message_id, rejections
         )
         try:
             async with asyncio.timeout(self._timeout), self._under_way.place(len(body)):
@@ -100,14 +111,17 @@ class Publisher:
     async def _publish_patiently(self, message: _Message) -> None:
         """Again when the broker rejects it (a full queue, or one without a leader yet), for
         as long as the caller waits; again when the connection is lost, a few times."""
-        delay, losses = _FIRST_DELAY, 0
+        delay, losses, rejections = _FIRST_DELAY, 0, 0
         while True:
             try:
                 await self._publish_once(message)
                 return
             except PublishError as error:
                 raise UnroutableError(message.routing_key) from error
-            except DeliveryError:
+            except DeliveryError as error:
+                rejections += 1
+                if message.rejections is not None and rejections > message.rejections:
+                    raise RejectedError(message.routing_key) from error
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
             except ConnectionLostError as error:
