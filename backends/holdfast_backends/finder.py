@@ -29,6 +29,7 @@ _FACTS_BYTES = 256
 _MIN_TRIM = 1_024
 _MAX_HELD_BYTES = 16 * 1024 * 1024
 _BREATH_SECONDS = 0.01
+_CAUTIOUS_CHUNK_ROWS = 31
 FIRST_CHUNK_ROWS = 128
 """How many rows a scan asks for first, when the page does not ask for fewer."""
 _MAX_CHUNK_ROWS = 2_048
@@ -82,7 +83,7 @@ async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> i
     matches = operation.filter.matches
     breath = _Breath()
     total = 0
-    async with aclosing(_chunks(plan, snapshot, workspace, FIRST_CHUNK_ROWS)) as chunks:
+    async with aclosing(_chunks(plan, snapshot, workspace, _CAUTIOUS_CHUNK_ROWS)) as chunks:
         async for rows in chunks:
             if plan.covers:
                 total += len(rows)
@@ -125,7 +126,7 @@ async def find(operation: Find, snapshot: Scans, workspace: Workspace) -> Page:
         start = read_cursor(operation.fingerprint, operation.cursor)
         if plan.ordered:
             plan = _resumed(plan, start, operation.sort)
-    first = min((operation.limit or FIRST_CHUNK_ROWS) + 1, FIRST_CHUNK_ROWS)
+    first = min((operation.limit or _CAUTIOUS_CHUNK_ROWS) + 1, FIRST_CHUNK_ROWS)
     page = _PageBuilder(operation)
     async with aclosing(_chunks(plan, snapshot, workspace, first)) as chunks:
         if plan.ordered:

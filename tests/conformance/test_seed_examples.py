@@ -100,7 +100,7 @@ async def test_query_needs_all_criteria(backend: AnyBackend) -> None:
 
 async def test_concurrent_saves_do_not_race(backend: AnyBackend) -> None:
     tasks = await asyncio.gather(*(backend.save({"title": f"Task {i}"}) for i in range(100)))
-    assert {task["id"] for task in tasks} == set(range(1, 101))
+    assert {str(task["id"]) for task in tasks} == {str(number) for number in range(1, 101)}
     assert len(await backend.list_all()) == 100
 
 

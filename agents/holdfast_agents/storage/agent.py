@@ -14,6 +14,7 @@ from .requests import Translator
 from .results import rendered, translated
 from .work import StorageWork
 
+_WRITES = frozenset(name for name, spec in STORAGE_ACTIONS.items() if spec.writes)
 _SLOW_ACTIONS = frozenset({"storage_list", "storage_query", "storage_count", "storage_collections"})
 
 
@@ -61,5 +62,17 @@ class StorageAgent(Agent[StorageWork]):
         ]
 
     def is_slow(self, item: AgentMessage | Refusal) -> bool:
-        """Lists, queries and counts."""
-        return isinstance(item, AgentMessage) and item.action in _SLOW_ACTIONS
+        """Lists, queries and counts, and batches that only read."""
+        if not isinstance(item, AgentMessage):
+            return False
+        return item.action in _SLOW_ACTIONS or (
+            item.action == "storage_batch" and _only_reads(item.payload.get("operations"))
+        )
+
+
+def _only_reads(operations: object) -> bool:
+    """Whether a batch, not yet checked, writes nothing: whatever is wrong in it counts as that."""
+    return isinstance(operations, list) and not any(
+        isinstance(operation, dict) and operation.get("action") in _WRITES
+        for operation in operations
+    )

@@ -290,7 +290,7 @@ def exactly(value: object) -> str:
 
 def nested(levels: int, innermost: JsonValue = None) -> JsonValue:
     """A value of so many levels of objects (`{"n": {"n": …}}`) around a scalar."""
-    value = innermost
+    value: JsonValue = innermost
     for _ in range(levels):
         value = {"n": value}
     return value

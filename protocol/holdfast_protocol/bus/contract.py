@@ -159,8 +159,8 @@ class Bus(Protocol):
     async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
         """Send a reply through the default exchange, confirmed.
 
-        Returns False when nobody listens at the address any more (the reply is dropped), or
-        the address is none. For the broker's direct reply-to (`amq.rabbitmq.reply-to…`) True
+        Returns False when nobody listens at the address any more, its queue takes no more (the
+        reply is dropped: whoever misses it asks again), or the address is none. For the broker's direct reply-to (`amq.rabbitmq.reply-to…`) True
         tells little: the broker does not say.
 
         Raises:

@@ -87,7 +87,7 @@ class Trial:
             self._remember_page(ask, expected, outcomes)
 
     def _remember_page(self, ask: Ask, expected: Answer, outcomes: dict[str, Outcome]) -> None:
-        number = self._asked
+        number, last = self._asked, 0
         for name, outcome in outcomes.items():
             assert isinstance(outcome, Page)
             assert outcome.next_cursor is not None

@@ -215,7 +215,8 @@ async def test_a_batch_that_is_not_atomic_answers_each_for_itself(agent: Storage
 
 async def test_a_batch_of_more_than_1000_operations_is_too_large(agent: StorageAgent) -> None:
     get: Json = {"action": "storage_get", "payload": {"task_id": 1}}
-    response = await ask(agent, "storage_batch", operations=[get] * 1_001)
+    operations: list[JsonValue] = [get] * 1_001
+    response = await ask(agent, "storage_batch", operations=operations)
     assert response.error_type == "too_large"
 
 

@@ -25,7 +25,8 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 EDGES = st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2.0**53, 2.0**63])
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | INTEGERS | FLOATS | EDGES | TEXTS
-VALUES: st.SearchStrategy[JsonValue] = SCALARS | st.just([]) | st.just({}) | st.just([1])
+COMPOUNDS: st.SearchStrategy[JsonValue] = st.sampled_from([[], {}, [1]])
+VALUES: st.SearchStrategy[JsonValue] = SCALARS | COMPOUNDS
 IDS = st.integers(1, 2**63 - 1) | TEXTS.filter(bool)
 
 

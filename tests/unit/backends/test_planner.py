@@ -27,15 +27,26 @@ CONDITIONS: st.SearchStrategy[JsonValue] = st.one_of(
 )
 PATHS = st.sampled_from(["a", "b", "id"])
 SIMPLE: st.SearchStrategy[JsonObject] = st.dictionaries(PATHS, CONDITIONS, max_size=3)
-FILTERS: st.SearchStrategy[JsonObject] = st.recursive(
-    SIMPLE,
-    lambda inner: st.one_of(
-        st.fixed_dictionaries({"$and": st.lists(inner, max_size=3)}),
-        st.fixed_dictionaries({"$or": st.lists(inner, max_size=3)}),
-        st.fixed_dictionaries({"$not": inner}),
-    ),
-    max_leaves=4,
-)
+
+
+def every(parts: list[JsonObject]) -> JsonObject:
+    return {"$and": [*parts]}
+
+
+def some(parts: list[JsonObject]) -> JsonObject:
+    return {"$or": [*parts]}
+
+
+def unless(part: JsonObject) -> JsonObject:
+    return {"$not": part}
+
+
+def combined(inner: st.SearchStrategy[JsonObject]) -> st.SearchStrategy[JsonObject]:
+    parts = st.lists(inner, max_size=3)
+    return parts.map(every) | parts.map(some) | inner.map(unless)
+
+
+FILTERS: st.SearchStrategy[JsonObject] = st.recursive(SIMPLE, combined, max_leaves=4)
 SORTS = st.lists(st.tuples(PATHS, st.sampled_from(["asc", "desc"])), max_size=2)
 SLOTS = st.lists(st.sampled_from(["a", "b"]), unique=True).map(
     lambda paths: [IndexSlot(number, (path,), True) for number, path in enumerate(paths)]

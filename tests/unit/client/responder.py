@@ -68,7 +68,7 @@ def answering(answer: Answer = echo) -> Script:
 
 def giving(result: JsonValue, meta: dict[str, JsonValue] | None = None) -> Script:
     """The same success for everything."""
-    return answering(lambda message: Reply.success(message, "storage", result, meta))
+    return answering(lambda message: Reply.success(message, "storage", result, meta or {}))
 
 
 def silent(received: Received) -> Sequence[bytes]:

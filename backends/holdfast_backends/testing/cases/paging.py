@@ -237,7 +237,7 @@ class TestPagingWhileOthersWrite:
         self, backend: AnyBackend, sort: Sort | None
     ) -> None:
         await save_all(backend, [{"n": 10 * number} for number in range(20)])
-        stable: set[RecordId] = {*range(1, 21)} - {3, 4, 11, 12}
+        stable: set[RecordId] = {number for number in range(1, 21) if number not in (3, 4, 11, 12)}
         met: list[RecordId] = []
         ask, cursor = asking(sort=sort, limit=3), None
         for turn in range(100):
