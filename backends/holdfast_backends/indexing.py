@@ -28,7 +28,7 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Pass:
+class Progress:
     """How far a pass has come: for which indexes, behind which key, how many rows next."""
 
     slots: tuple[IndexSlot, ...] = ()
@@ -42,16 +42,16 @@ async def build_indexes(store: Store, collection: str) -> None:
     Raises:
         UnavailableError: the store cannot be reached; begin again later.
     """
-    progress: _Pass | None = _Pass()
+    progress: Progress | None = Progress()
     while progress is not None:
         try:
             async with store.write([collection]) as unit:
-                progress = await _build_chunk(unit, collection, progress)
+                progress = await build_chunk(unit, collection, progress)
         except CommitConflictError:
             continue
 
 
-async def _build_chunk(unit: Unit, collection: str, progress: _Pass) -> _Pass | None:
+async def build_chunk(unit: Unit, collection: str, progress: Progress) -> Progress | None:
     """Add the entries of some more rows; None when no index is left to build."""
     loaded = await unit.load(Wanted([collection], [], []))
     head = loaded.heads.get(collection, Head())

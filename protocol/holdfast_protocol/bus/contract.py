@@ -160,8 +160,8 @@ class Bus(Protocol):
         """Send a reply through the default exchange, confirmed.
 
         Returns False when nobody listens at the address any more, its queue takes no more (the
-        reply is dropped: whoever misses it asks again), or the address is none. For the broker's direct reply-to (`amq.rabbitmq.reply-to…`) True
-        tells little: the broker does not say.
+        reply is dropped: whoever misses it asks again), or the address is none. For the broker's
+        direct reply-to (`amq.rabbitmq.reply-to…`) True tells little: the broker does not say.
 
         Raises:
             UnavailableError: not confirmed in time.

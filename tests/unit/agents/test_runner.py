@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import JsonValue
@@ -239,6 +240,66 @@ async def test_of_an_array_only_the_refused_message_is_a_dead_letter() -> None:
         count = await caller.ask({"action": "storage_count"})
     assert count["result"] == 1
     assert [json.loads(letter.body) for letter in broker.dead_letters] == [{"action": "nothing"}]
+
+
+async def test_a_dead_letter_of_an_array_is_the_message_as_it_came() -> None:
+    body = b'[{"action":"agent_ping"},  {"action": "x", "payload": {"a": "\\ud800", "b": 1e999}} ]'
+    async with running(InMemoryBackend()) as (caller, broker, _runner):
+        await caller.publish(body, reply_to=None)
+        await caller.ask({"action": "agent_ping"})
+    bodies = [letter.body for letter in broker.dead_letters]
+    assert bodies == [b'{"action": "x", "payload": {"a": "\\ud800", "b": 1e999}}']
+
+
+async def test_a_ping_is_answered_while_the_store_is_waited_for() -> None:
+    backend = ScriptedBackend()
+    backend.gate.clear()
+    async with running(backend) as (caller, _broker, _runner):
+        await caller.publish(save("x"))
+        await asyncio.wait_for(backend.entered.wait(), 5)
+        answer = await caller.ask({"action": "agent_ping", "id": "p"})
+        backend.gate.set()
+        await caller.reply()
+    assert answer["in_reply_to"] == "p"
+
+
+async def test_bodies_in_hand_are_bounded_and_all_are_answered() -> None:
+    backend = ScriptedBackend()
+    async with running(backend, RunnerLimits(held_bytes=1_000)) as (caller, _broker, _runner):
+        for number in range(10):
+            await caller.publish([save("x" * 700, id=str(number)), {"action": "storage_count"}])
+        for _ in range(10):
+            await caller.reply()
+        count = await caller.ask({"action": "storage_count"})
+    assert count["result"] == 10
+
+
+async def test_a_defect_is_met_by_its_own_message_alone() -> None:
+    backend = DefectiveBackend()
+    async with running(backend) as (caller, _broker, _runner):
+        await caller.publish([save("fine", id="a"), save("defect", id="b"), save("fine", id="c")])
+        answers = await caller.reply()
+    assert isinstance(answers, list)
+    outcomes = {a["in_reply_to"]: a.get("error_type") for a in answers if isinstance(a, dict)}
+    assert outcomes == {"a": None, "b": "internal_error", "c": None}
+
+
+class DefectiveBackend(InMemoryBackend):
+    """Meets a defect wherever a certain document is."""
+
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        if any(b"defect" in getattr(operation, "encoded", b"") for operation in operations):
+            raise ZeroDivisionError
+        return await super().execute(operations)
+
+
+async def test_a_deadline_that_passes_between_two_attempts_is_not_called_unexecuted() -> None:
+    backend = ScriptedBackend()
+    backend.outages = 1_000_000
+    deadline = (datetime.now(UTC) + timedelta(seconds=0.2)).isoformat()
+    async with running(backend, RunnerLimits(retry_seconds=1)) as (caller, _broker, _runner):
+        answer = await caller.ask(save("x", deadline=deadline))
+    assert answer["error_type"] == "unavailable"
 
 
 async def test_a_failure_that_nobody_waits_for_is_no_dead_letter_once_it_was_executed() -> None:

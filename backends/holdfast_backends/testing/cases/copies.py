@@ -49,6 +49,13 @@ class TestArgumentsAreLeftAlone:
         await backend.update(1, changes, increment=increment, append=append)
         assert (changes, increment, append) == before
 
+    async def test_an_increment_leaves_the_changes_it_goes_into(self, backend: AnyBackend) -> None:
+        await backend.save({"id": 1})
+        changes: JsonObject = {"a": {"n": 1, "l": [1]}}
+        await backend.update(1, changes, increment={"a.n": 1}, append={"a.l": [2]})
+        assert changes == {"a": {"n": 1, "l": [1]}}
+        assert await backend.get(1) == {"id": 1, "a": {"n": 2, "l": [1, 2]}}
+
     async def test_query_leaves_its_arguments(self, backend: AnyBackend) -> None:
         await backend.save(fresh())
         filters: JsonObject = {"inner": {"$ne": {"list": [1]}}, "$or": [{"a": None}]}

@@ -249,6 +249,14 @@ class TestAnIndexChangesNoAnswer:
         await declare(filled, [])
         assert await answers(filled) == before
 
+    async def test_after_a_path_was_put_before_it(self, filled: AnyBackend) -> None:
+        before = await answers(filled)
+        await declare(filled, ["v"])
+        await until_ready(filled)
+        await declare(filled, ["few", "v"])
+        await until_ready(filled)
+        assert await answers(filled) == before
+
     async def test_after_it_was_replaced(self, filled: AnyBackend) -> None:
         before = await answers(filled)
         await declare(filled, ["few", "v"])

@@ -38,6 +38,7 @@ ASKS: dict[str, tuple[JsonObject, Sort]] = {
     "by few values": ({}, [["few", "asc"]]),
     "by two": ({}, [["few", "desc"], ["v", "asc"]]),
     "by three": ({}, [["few", "asc"], ["v", "desc"], ["id", "asc"]]),
+    "by id and more": ({}, [["id", "desc"], ["few", "asc"]]),
     "filtered": ({"few": {"$ne": 1}}, []),
     "filtered and sorted": ({"few": {"$in": [0, 2]}}, [["v", "desc"]]),
 }

@@ -183,6 +183,50 @@ class TestTwoAtOnce:
             left, right = await backend.list_all()
             assert left["n"] == right["n"]
 
+    async def test_indexes_that_one_replaced_mislead_not_the_other(
+        self, open_backend: OpenBackend, clock: ManualClock
+    ) -> None:
+        async with open_backend(clock) as one, open_backend(clock) as other:
+            await save_all(one, [{"v": number, "w": -number} for number in range(10)])
+            for path, expected in (("v", [10, 9]), ("w", [1, 2]), ("v", [10, 9])):
+                await perform(one, Index(paths=(path,)))
+                await until_ready(one)
+                for backend in (one, other):
+                    for asked, first in (("v", [10, 9]), ("w", [1, 2]), (path, expected)):
+                        sort = [[asked, "desc"]]
+                        page = await find(
+                            backend, finding({asked: {"$gt": -9}}, sort=sort, limit=2)
+                        )
+                        assert ids_of(page) == first
+
+    async def test_what_one_wrote_without_an_index_is_found_by_the_other(
+        self, open_backend: OpenBackend, clock: ManualClock
+    ) -> None:
+        async with open_backend(clock) as one, open_backend(clock) as other:
+            await save_all(one, [{"v": number} for number in range(10)])
+            await perform(one, Index(paths=("v",)))
+            await until_ready(one)
+            operation = finding({"v": {"$gt": 7}}, sort=[["v", "asc"]], limit=5)
+            assert ids_of(await find(other, operation)) == [9, 10]
+            await perform(one, Index(paths=()))
+            await one.update(1, {"v": 100})
+            assert ids_of(await find(other, operation)) == [9, 10, 1]
+            await delete(other, 10)
+            assert ids_of(await find(one, operation)) == [9, 1]
+            await perform(other, Index(paths=("v",)))
+            await until_ready(other)
+            assert ids_of(await find(one, operation)) == [9, 1]
+
+    async def test_a_ttl_of_one_ends_for_the_other(
+        self, open_backend: OpenBackend, clock: ManualClock
+    ) -> None:
+        async with open_backend(clock) as one, open_backend(clock) as other:
+            await save(one, {"id": 1}, ttl_seconds=10)
+            assert await other.count() == 1
+            clock.advance(11)
+            assert await other.sweep() == 1
+            assert await one.list_all() == []
+
     async def test_an_index_of_one_is_used_by_the_other(
         self, open_backend: OpenBackend, clock: ManualClock
     ) -> None:
