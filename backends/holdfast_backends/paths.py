@@ -4,7 +4,7 @@ from typing import Final, TypeAlias
 
 from .checks import check_text
 from .errors import InvalidValueError, Loc
-from .values import MAX_LEVELS, JsonObject, JsonValue
+from .values import MAX_KEY_CHARS, MAX_LEVELS, JsonObject, JsonValue
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -34,6 +34,8 @@ def parse_path(text: object, loc: Loc = ()) -> Path:
     for segment in segments:
         if not segment:
             raise InvalidValueError("a path has no empty segment", loc)
+        if len(segment) > MAX_KEY_CHARS:
+            raise InvalidValueError(f"a segment has at most {MAX_KEY_CHARS} characters", loc)
         if segment[0] == "$":
             raise InvalidValueError("a path's segment must not begin with '$'", loc)
     return segments

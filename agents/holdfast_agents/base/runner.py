@@ -9,6 +9,7 @@ identity makes that a replay.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -16,18 +17,21 @@ import stamina
 
 from holdfast_agents.logs import Logger, quiet_logger
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
-from holdfast_protocol.codec import Refusal, decode_messages
+from holdfast_protocol.codec import Batch, Refusal, decode_messages
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
 from .agent import Agent, Prepared, TransientError
 from .answers import Answer
+from .outages import Outage, is_worth_another_try
 from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
 from .settling import Settler
 from .waiting import Budget, Received, Waiting
 
 _SLOW_PART = 4
+_BYTES_LIKE_A_MESSAGE = 8 * 1024
+_LARGE_BODY = 1024 * 1024
 _BREATH_MESSAGES = 64
 """How many messages are decoded before others on the event loop get their turn."""
 
@@ -90,6 +94,8 @@ class Runner:
             agent.name, bus, self._log, response_bytes=self._limits.response_bytes
         )
         self._waiting = Waiting(self._limits.batch_messages, self._limits.batch_bytes)
+        self._stopping = asyncio.Event()
+        self._outage = Outage()
         self._budget = Budget(self._limits.held_bytes)
         self._consumer: Consumer | None = None
         self._spawn: Callable[[Coroutine[Any, Any, None]], object] = _not_running
@@ -116,7 +122,9 @@ class Runner:
             group.create_task(self._execute(consumer))
 
     async def stop(self) -> None:
-        """Take nothing more. `run` finishes what was taken and returns."""
+        """Take nothing more. `run` finishes what was taken and returns; it does not wait for a
+        store that is away."""
+        self._stopping.set()
         if self._consumer is not None:
             await self._consumer.cancel()
 
@@ -138,6 +146,7 @@ class Runner:
                 taken = 0
                 for delivery in deliveries:
                     taken += await self._accept(consumer, delivery)
+                    taken += len(delivery.body) // _BYTES_LIKE_A_MESSAGE
                     if taken >= _BREATH_MESSAGES:
                         taken = 0
                         await asyncio.sleep(0)
@@ -150,9 +159,7 @@ class Runner:
             self._spawn(self._settler.reject(consumer, delivery))
             return 0
         await self._budget.take(len(delivery.body))
-        batch = decode_messages(
-            delivery.body, default_id=delivery.message_id, user_id=delivery.user_id
-        )
+        batch = await _decoded(delivery)
         items = batch.items
         slow = [self._agent.is_slow(item) for item in items]
         prepared = self._agent.prepare(items)
@@ -217,20 +224,15 @@ class Runner:
         """The answers; a store that cannot be reached is waited for, the queue waiting too."""
         try:
             retries = stamina.retry_context(
-                on=TransientError,
+                on=is_worth_another_try(self._stopping),
                 attempts=None,
-                timeout=self._limits.retry_seconds,
+                timeout=self._outage.seconds_left(self._limits.retry_seconds),
                 wait_initial=0.05,
                 wait_max=2.0,
             )
-            last: TransientError | None = None
             async for attempt in retries:
-                with attempt:
-                    try:
-                        return await self._agent.execute(prepared, after=last)
-                    except TransientError as transient:
-                        last = transient
-                        raise
+                with attempt, self._outage.watched():
+                    return await self._agent.execute(prepared, after=self._outage.last)
         except TransientError as transient:
             return self._agent.give_up(prepared, transient.error)
         raise RuntimeError("a retry loop ends in an answer or an error")
@@ -257,6 +259,18 @@ class Runner:
         self._unsettled -= len(batch)
         self._budget.give_back(sum(len(received.delivery.body) for received in batch))
         await self._settler.settle(consumer, [one.delivery for one in batch], delivered)
+
+
+async def _decoded(delivery: Delivery) -> Batch:
+    """The messages of a delivery; a large body is decoded beside the event loop, which has
+    heartbeats to answer."""
+    decode = partial(
+        decode_messages,
+        delivery.body,
+        default_id=delivery.message_id,
+        user_id=delivery.user_id,
+    )
+    return await asyncio.to_thread(decode) if len(delivery.body) > _LARGE_BODY else decode()
 
 
 def _not_running(work: Coroutine[Any, Any, None]) -> object:

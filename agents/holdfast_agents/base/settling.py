@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from holdfast_agents.logs import Logger
@@ -36,20 +35,28 @@ class Settler:
     async def deliver(self, received: Received, answers: Sequence[Answer], start: int = 0) -> bool:
         """Whether the broker has taken all that these answers lead to; the first of them
         answers the message at `start`."""
-        delivery = received.delivery
         try:
-            if delivery.reply_to is not None:
-                for body in self._bodies(received, answers):
-                    await self._bus.reply(delivery.reply_to, body, delivery.correlation_id)
-                return True
-            await self._bury_refused(received, answers, start)
-        except (TooLargeError, ValidationError) as error:
-            # It would fail again for ever; the sender asks again, or reads in smaller parts.
-            self._log.error("reply cannot be sent", agent=self._agent, error=str(error))
+            if received.delivery.reply_to is None:
+                await self._bury_refused(received, answers, start)
+            else:
+                await self._reply(received, answers)
         except HoldfastError as error:
-            self._log.warning("reply not confirmed", agent=self._agent, error=str(error))
+            self._log.warning("answer not confirmed", agent=self._agent, error=str(error))
             return False
         return True
+
+    async def _reply(self, received: Received, answers: Sequence[Answer]) -> None:
+        delivery = received.delivery
+        address = delivery.reply_to or ""
+        for body in self._bodies(received, answers):
+            try:
+                await self._bus.reply(address, body, delivery.correlation_id)
+            except (TooLargeError, ValidationError) as error:
+                # No other attempt can do better; the other answers are still to go out.
+                self._log.error("answer cannot be sent", agent=self._agent, error=str(error))
+                await self._bus.dead_letter(
+                    delivery, reason=error.error_type, error=str(error), agent=self._agent
+                )
 
     async def settle(
         self, consumer: Consumer, deliveries: Sequence[Delivery], delivered: Sequence[bool]
@@ -97,7 +104,11 @@ class Settler:
         if not received.is_array or len(received.items) == 1:
             await self._bury(received.delivery, next(iter(refused.values())))
             return
-        for index, text in _elements(received.delivery.body, set(refused)):
+        texts = _elements(received.delivery.body, set(refused))
+        if texts is None:
+            await self._bury(received.delivery, next(iter(refused.values())))
+            return
+        for index, text in texts.items():
             await self._bury(replace(received.delivery, body=text), refused[index])
 
     async def _bury(self, delivery: Delivery, answer: Answer) -> None:
@@ -110,18 +121,30 @@ class Settler:
         )
 
 
-def _elements(body: bytes, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+def _elements(body: bytes, wanted: set[int]) -> dict[int, bytes] | None:
     """The texts of some elements of a JSON array, as they came: nothing is read into them, so
-    whatever the elements were refused for is still there."""
-    text = body.decode()
-    place = text.index("[") + 1
-    for index in range(max(wanted) + 1):
-        start = _WHITESPACE.match(text, place).end()  # type: ignore[union-attr]  # it matches ""
-        _value, end = _DECODER.raw_decode(text, start)
-        if index in wanted:
-            yield index, text[start:end].encode()
-        place = text.find(",", end) + 1
+    whatever the elements were refused for is still there. None where they cannot be told apart."""
+    found: dict[int, bytes] = {}
+    try:
+        text = body.decode()
+        place = text.index("[") + 1
+        for index in range(max(wanted) + 1):
+            start = _after_whitespace(text, place)
+            _value, end = _DECODER.raw_decode(text, start)
+            if index in wanted:
+                found[index] = text[start:end].encode()
+            place = text.find(",", end) + 1
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
-_DECODER = json.JSONDecoder()
-_WHITESPACE = re.compile(r"[ \t\n\r]*")
+def _after_whitespace(text: str, place: int) -> int:
+    while text[place] in _WHITESPACE:
+        place += 1
+    return place
+
+
+# Numbers are not read: an integer of thousands of digits would raise.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_WHITESPACE = " \t\n\r"

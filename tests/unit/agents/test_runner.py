@@ -251,6 +251,37 @@ async def test_a_dead_letter_of_an_array_is_the_message_as_it_came() -> None:
     assert bodies == [b'{"action": "x", "payload": {"a": "\\ud800", "b": 1e999}}']
 
 
+async def test_what_cannot_be_told_apart_is_buried_whole() -> None:
+    body = b'[{"action": "x", "payload": {"n": ' + b"9" * 5_000 + b"}}, 1]"
+    async with running(InMemoryBackend()) as (caller, broker, _runner):
+        await caller.publish(body, reply_to=None)
+        await caller.ask({"action": "agent_ping"})
+    texts = [letter.body for letter in broker.dead_letters]
+    assert texts == [b'{"action": "x", "payload": {"n": ' + b"9" * 5_000 + b"}}", b"1"]
+
+
+async def test_stopping_does_not_wait_for_a_store_that_is_away() -> None:
+    backend = ScriptedBackend()
+    backend.outages = 1_000_000
+    async with running(backend, RunnerLimits(retry_seconds=600)) as (caller, _broker, runner):
+        await caller.publish(save("x"))
+        await asyncio.wait_for(backend.entered.wait(), 5)
+        await runner.stop()
+        answer = await caller.reply()
+    assert isinstance(answer, dict)
+    assert answer["error_type"] == "unavailable"
+
+
+async def test_while_the_store_stays_away_only_the_first_batch_waits_for_all_of_the_time() -> None:
+    backend = ScriptedBackend()
+    backend.outages = 1_000_000
+    async with running(backend, RunnerLimits(retry_seconds=0.3)) as (caller, _broker, _runner):
+        await caller.ask(save("x"))
+        attempts = backend.outages
+        await caller.ask(save("y"))
+    assert attempts - backend.outages <= 4
+
+
 async def test_a_ping_is_answered_while_the_store_is_waited_for() -> None:
     backend = ScriptedBackend()
     backend.gate.clear()
