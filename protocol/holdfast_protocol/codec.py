@@ -139,7 +139,11 @@ class _Decoder:
             found = find_problem(raw, self.limits.levels)
             if found is not None:
                 return self._refusal(raw, problem(found.loc, found.message), default_id)
-        if default_id is not None and raw.get("id") is None and identifier(default_id):
+        if default_id and raw.get("id") is None:
+            if identifier(default_id) is None:
+                # Another id in its place would take the protection against duplicates away.
+                bad = problem(("id",), "the AMQP message_id is no id of 1 to 128 characters")
+                return self._refusal(raw, bad, None)
             raw["id"] = default_id
         if self.user_id is not None and _replaceable(raw.get("sender")):
             raw["sender"] = self.user_id

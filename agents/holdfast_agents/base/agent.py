@@ -337,7 +337,7 @@ async def _outcome(work: Call) -> Result | HoldfastError:
 
 def _check_deadline(message: AgentMessage, now: datetime) -> None:
     if message.deadline is not None and message.deadline <= now:
-        raise ExpiredError("The deadline of this message had passed; it was not executed")
+        raise ExpiredError("The deadline had passed; this delivery was not executed")
 
 
 def _wrong_recipient(name: str) -> ValidationError:

@@ -3,6 +3,7 @@
 
 import json
 from datetime import UTC, datetime
+from unittest.mock import ANY
 from uuid import UUID
 
 import orjson
@@ -97,9 +98,13 @@ class TestOneObject:
     def test_keeps_its_own_id(self) -> None:
         assert message({"action": "a", "id": "own"}, default_id="amqp-1").id == "own"
 
-    @pytest.mark.parametrize("default_id", ["", "x" * 129, "a\0b"])
-    def test_does_not_take_an_impossible_id(self, default_id: str) -> None:
-        assert UUID(message({"action": "a"}, default_id=default_id).id).version == 7
+    def test_takes_an_empty_id_as_absent(self) -> None:
+        assert UUID(message({"action": "a"}, default_id="").id).version == 7
+
+    @pytest.mark.parametrize("default_id", ["x" * 129, "a\0b"])
+    def test_refuses_an_impossible_id_rather_than_lose_the_identity(self, default_id: str) -> None:
+        refused = refusal({"action": "a"}, default_id=default_id)
+        assert refused.details["errors"] == [{"loc": ["id"], "msg": ANY}]
 
 
 class TestSender:
