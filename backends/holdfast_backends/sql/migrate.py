@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from .engines import is_postgres, migration_engine
+from .engines import is_postgres, migration_engine, sqlite_url
 from .revision import current_revision, expected_revision, read_revision, refuse_newer
 from .translation import Translate, outside_commit
 
@@ -59,6 +59,10 @@ def _migrate_alone(url: str) -> MigrationReport:
 
 async def _migrate(url: str) -> MigrationReport:
     driver_errors, translate = _driver(url)
+    if not is_postgres(url):
+        from .sqlite_probe import check_file
+
+        await check_file(sqlite_url(url).database or "", timeout=_TIMEOUT)
     engine = migration_engine(url, timeout=_TIMEOUT)
     try:
         async with engine.begin() as connection:

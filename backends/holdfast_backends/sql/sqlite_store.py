@@ -19,6 +19,7 @@ from .migrate import migrate
 from .revision import check_revision, current_revision
 from .schema import metadata
 from .sqlite_errors import SQLITE_ERRORS, translate_sqlite
+from .sqlite_probe import check_file
 from .sqlite_session import sqlite_session
 from .sqlite_unit import SqliteSnapshot, SqliteUnit
 from .statements import Statements
@@ -146,7 +147,10 @@ class SqliteStore:
             await connection.run_sync(metadata.create_all)
 
     async def _open_file(self) -> None:
-        if await asyncio.to_thread(_is_missing, Path(self._url.database or "")):
+        file = self._url.database or ""
+        missing = await asyncio.to_thread(_is_missing, Path(file))
+        await check_file(file, timeout=self._busy_timeout)
+        if missing:
             await migrate(self._url.render_as_string(hide_password=False))
         try:
             revision = await current_revision(self._engine)
