@@ -106,9 +106,23 @@ class TestTheSameMessageTwice:
         first, second = await twice(backend, Found, Delete(1, identity=ME))
         assert second.record == first.record
 
-    async def test_only_the_second_is_replayed(self, backend: AnyBackend) -> None:
-        first, second = await twice(backend, Saved, Save({}, identity=ME))
-        assert [is_replayed(first), is_replayed(second)] == [False, True]
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            Save({}, identity=ME),
+            Save({"id": 1}, identity=ME),
+            Update(1, {"a": 1}, identity=ME),
+            Delete(1, identity=ME),
+            Transaction((Delete(1),), identity=ME),
+        ],
+        ids=["save", "replace", "update", "delete", "transaction"],
+    )
+    async def test_only_the_second_is_replayed(
+        self, backend: AnyBackend, operation: Operation
+    ) -> None:
+        await save(backend, {"id": 1})
+        outcomes = [await perform(backend, operation) for _ in range(2)]
+        assert [is_replayed(outcome) for outcome in outcomes] == [False, True]
 
     async def test_the_tenth_is_answered_like_the_second(self, backend: AnyBackend) -> None:
         outcomes = [await perform(backend, Save({}, identity=ME)) for _ in range(10)]

@@ -194,9 +194,8 @@ class TestTwoAtOnce:
                 for backend in (one, other):
                     for asked, first in (("v", [10, 9]), ("w", [1, 2]), (path, expected)):
                         sort = [[asked, "desc"]]
-                        page = await find(
-                            backend, finding({asked: {"$gt": -9}}, sort=sort, limit=2)
-                        )
+                        operation = finding({asked: {"$gt": -9}}, sort=sort, limit=2)
+                        page = await find(backend, operation)
                         assert ids_of(page) == first
 
     async def test_what_one_wrote_without_an_index_is_found_by_the_other(
