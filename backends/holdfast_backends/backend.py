@@ -1,6 +1,7 @@
 """A backend over a store: the contract of `contract.py`, kept once for all stores."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -18,6 +19,7 @@ from .store import Changes, CommitConflictError, Row, RowChange, Store, Wanted
 DEFAULT_RETENTION_SECONDS = 30 * 24 * 3600
 _SWEEP_LIMIT = 1_000
 _REBUILD_SECONDS = 5.0
+_log = logging.getLogger("holdfast.backends")
 
 
 def system_clock() -> int:
@@ -113,7 +115,10 @@ class StoreBackend(BackendMethods):
                 await build_indexes(self._store, collection)
                 return
             except UnavailableError:
-                await asyncio.sleep(_REBUILD_SECONDS)
+                _log.info("the store is away; the indexes of %s are built later", collection)
+            except Exception:
+                _log.exception("the indexes of %s could not be built; trying again", collection)
+            await asyncio.sleep(_REBUILD_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self._store.__aenter__()

@@ -129,18 +129,6 @@ def split_sort_value(encoded: bytes) -> tuple[bytes, bytes]:
     return encoded[:size], encoded[size:]
 
 
-def split_index_value(encoded: bytes) -> tuple[bytes, bytes]:
-    """An index value, whole or cut, and what stands behind it.
-
-    Raises:
-        ValueError: these bytes do not begin with an index value.
-    """
-    size = MAX_INDEXED_BYTES
-    if is_cut(encoded[:size]) and _END not in encoded[1 : size - 1]:
-        return encoded[:size], encoded[size:]
-    return split_sort_value(encoded)
-
-
 def inverted(encoded: bytes) -> bytes:
     """The bytes that order the other way round."""
     return encoded.translate(_INVERT)

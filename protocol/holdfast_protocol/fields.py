@@ -171,7 +171,6 @@ PATH_RULE: Final = "must be a dotted path without empty segments or segments tha
 NUMBER_RULE: Final = "must be a finite number, integers within 64 bits"
 
 JsonObject = Annotated[dict[str, JsonValue], Opaque(dict)]
-JsonArray = Annotated[list[JsonValue], Opaque(list)]
 JsonAny = Annotated[JsonValue, AnyJson()]
 
 Text = Annotated[

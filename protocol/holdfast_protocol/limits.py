@@ -5,7 +5,6 @@ from typing import Final
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_MESSAGES: Final = 1_000
-MAX_DOCUMENT_LEVELS: Final = 64
 # What the contract allows at most is an operand of a filter: message, payload, operations,
 # operation, its payload and filters (6), eight combinators (16), `{"path": {"$not": {"$in": [`
 # (3), and a value inside a document (63) make 88. A document stands below at most 5 levels.

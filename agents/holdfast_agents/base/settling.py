@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from holdfast_agents.logs import Logger
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
-from holdfast_protocol.codec import encode_replies, split_replies
+from holdfast_protocol.codec import decode_responses, encode_replies, split_replies
 from holdfast_protocol.errors import HoldfastError, TooLargeError, ValidationError
+from holdfast_protocol.replies import Reply
 
 from .answers import Answer
 from .waiting import Received
@@ -51,12 +52,17 @@ class Settler:
         for body in self._bodies(received, answers):
             try:
                 await self._bus.reply(address, body, delivery.correlation_id)
-            except (TooLargeError, ValidationError) as error:
-                # No other attempt can do better; the other answers are still to go out.
+            except TooLargeError as error:
+                # No other attempt can do better: say so in its place.
                 self._log.error("answer cannot be sent", agent=self._agent, error=str(error))
+                told = _told_too_large(body, self._agent)
+                await self._bus.reply(address, told, delivery.correlation_id)
+            except ValidationError as error:
+                self._log.error("cannot be answered", agent=self._agent, error=str(error))
                 await self._bus.dead_letter(
                     delivery, reason=error.error_type, error=str(error), agent=self._agent
                 )
+                return
 
     async def settle(
         self, consumer: Consumer, deliveries: Sequence[Delivery], delivered: Sequence[bool]
@@ -119,6 +125,23 @@ class Settler:
             error=reply.error or "",
             agent=self._agent,
         )
+
+
+def _told_too_large(body: bytes, agent: str) -> bytes:
+    """Answers in the place of those in a body that is larger than the broker takes."""
+    responses = decode_responses(body)
+    replies = [
+        Reply(
+            "error",
+            agent,
+            response.in_reply_to,
+            response.correlation_id,
+            error="The answer is larger than the broker takes; ask for less of it",
+            error_type=TooLargeError.error_type,
+        )
+        for response in responses
+    ]
+    return encode_replies(replies, as_array=body[:1] == b"[")
 
 
 def _elements(body: bytes, wanted: set[int]) -> dict[int, bytes] | None:

@@ -7,7 +7,7 @@ What each means for a commit:
   MISCONF, NOREPLICAS) refused before it changed anything: `UnavailableError` too, because
   waiting helps.
 - OOM is a plain `StorageError`: nothing was changed, and waiting does not help, deleting does
-  (a commit that only deletes still works, see `commit.py`).
+  (a commit that only deletes still works, see `unit.py`).
 - Refused credentials or permissions, and everything else, is a plain `StorageError`.
 """
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from holdfast_backends.store import Head, IndexSlot, Row, RowChange, RowKey, index_entries
+from holdfast_backends.store import Head, IndexSlot, RowChange, RowKey, index_entries
 from holdfast_backends.values import JsonValue, decode_json, encode_json
 
 from .schema import SLOTS
@@ -66,8 +66,3 @@ def index_columns(
         for number, column in enumerate(columns):
             column.append(entries.get(number))
     return columns
-
-
-def row_of(columns: RecordColumns) -> Row:
-    """A row of a record's columns."""
-    return Row(*columns)

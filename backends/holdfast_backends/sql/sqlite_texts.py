@@ -30,7 +30,6 @@ FORGET_REPLIES = (
     " (SELECT rowid FROM holdfast_messages WHERE at < ? ORDER BY at LIMIT ?)"
 )
 CHANGED = "SELECT changes()"
-HAS_TABLES = "SELECT 1 FROM sqlite_master LIMIT 1"
 
 _COLUMNS = ("version", "document", "created_at", "updated_at", "expires_at")
 

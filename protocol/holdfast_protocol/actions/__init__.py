@@ -15,7 +15,6 @@ from .operations import (
     ParsedOperation,
     batch_writes,
     parse_operation,
-    parse_operations,
 )
 from .payload import DEFAULT_COLLECTION, CollectionPayload, Payload
 from .registry import ACTIONS, COMMON_ACTIONS, STORAGE_ACTIONS, ActionSpec, parse_payload
@@ -68,6 +67,5 @@ __all__ = [
     "StorageUpdate",
     "batch_writes",
     "parse_operation",
-    "parse_operations",
     "parse_payload",
 ]

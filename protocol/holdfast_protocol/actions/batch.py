@@ -29,7 +29,7 @@ def _bounded(operations: object) -> object:
 
 
 class BatchOperation(Payload):
-    """One operation as it came: its action and payload are read by `parse_operations`."""
+    """One operation as it came: its action and payload are read by `parse_operation`."""
 
     action: Text
     payload: Annotated[JsonObject, NullMeans(dict)] = Field(default_factory=dict)

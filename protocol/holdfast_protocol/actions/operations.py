@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import JsonValue
-
-from holdfast_protocol.errors import HoldfastError, ValidationError
+from holdfast_protocol.errors import ValidationError
 from holdfast_protocol.validation import problem
 
 from .batch import BatchOperation, StorageBatch
@@ -45,25 +43,6 @@ def parse_operation(batch: StorageBatch, index: int) -> ParsedOperation:
     return ParsedOperation(spec, parse_payload(spec, payload))
 
 
-def parse_operations(batch: StorageBatch) -> list[ParsedOperation | HoldfastError]:
-    """Every operation, or what is wrong with it, in order.
-
-    Raises:
-        HoldfastError: the batch is atomic and an operation is wrong; the first one's error,
-            with `details.index` and locations that begin with `operations` and the index.
-    """
-    return [_parse_or_error(batch, index) for index in range(len(batch.operations))]
-
-
-def _parse_or_error(batch: StorageBatch, index: int) -> ParsedOperation | HoldfastError:
-    try:
-        return parse_operation(batch, index)
-    except HoldfastError as error:
-        if batch.atomic:
-            raise _of_the_whole(error, index) from None
-        return error
-
-
 def _spec_of(operation: BatchOperation) -> ActionSpec:
     name = operation.action
     if name in BATCH_ACTIONS:
@@ -72,18 +51,3 @@ def _spec_of(operation: BatchOperation) -> ActionSpec:
     if name not in ACTIONS:
         text = f"Unknown action: {name[:_MAX_NAME]}"
     raise ValidationError(text, problem(["action"], "must be a storage action for a batch"))
-
-
-def _of_the_whole(error: HoldfastError, index: int) -> HoldfastError:
-    details: dict[str, JsonValue] = {"index": index}
-    errors = error.details.get("errors")
-    if isinstance(errors, list):
-        details["errors"] = [_moved(entry, index) for entry in errors]
-    return type(error)(f"Operation {index}: {error.message}", details)
-
-
-def _moved(entry: JsonValue, index: int) -> JsonValue:
-    if not isinstance(entry, dict) or not isinstance(loc := entry.get("loc"), list):
-        return entry
-    inside = loc if loc == ["action"] else ["payload", *loc]
-    return {**entry, "loc": ["operations", index, *inside]}

@@ -26,6 +26,7 @@ from holdfast_protocol.limits import MAX_INTEGER, MIN_INTEGER
 MAX_ID_LENGTH: Final = 255
 MAX_INDEX_PATHS: Final = 16
 
+_MAX_PATH: Final = 64 * 257  # a document has 64 levels, and keys of 256 characters
 _PATH: Final = re.compile(r"[^.$\0][^.\0]*(?:\.[^.$\0][^.\0]*)*")
 
 
@@ -54,7 +55,7 @@ def check_changes_id(changes: Mapping[str, JsonValue], record_id: int | str) -> 
 def _paths(paths: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """No action may change an id, nor anything below it."""
     for path in paths:
-        if not isinstance(path, str) or _PATH.fullmatch(path) is None:
+        if not isinstance(path, str) or len(path) > _MAX_PATH or _PATH.fullmatch(path) is None:
             raise placed_error(PATH_RULE, str(path))
         if path == "id" or path.startswith("id."):
             raise placed_error("cannot be changed", path)

@@ -17,6 +17,7 @@ from holdfast_backends.outcomes import Outcome
 from holdfast_protocol.bus.contract import Publication, ReplyDelivery
 from holdfast_protocol.bus.memory import MemoryBus
 from holdfast_protocol.bus.memory_broker import MemoryBroker
+from holdfast_protocol.errors import TooLargeError
 from holdfast_protocol.errors import UnavailableError as NotConfirmedError
 
 Json = dict[str, JsonValue]
@@ -403,3 +404,19 @@ async def test_a_message_whose_reply_was_not_confirmed_comes_again_and_is_replay
         count = await caller.ask({"action": "storage_count"})
     assert answer["meta"]["replayed"] is True  # type: ignore[index,call-overload]
     assert count["result"] == 1
+
+
+class NarrowBus(MemoryBus):
+    """A bus that takes only small replies."""
+
+    async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
+        if len(body) > 1_000:
+            raise TooLargeError("too large for this bus")
+        return await super().reply(address, body, correlation_id)
+
+
+async def test_an_answer_that_the_broker_does_not_take_is_told_in_its_place() -> None:
+    async with running(InMemoryBackend(), bus_type=NarrowBus) as (caller, _broker, _runner):
+        answer = await caller.ask(save("x" * 2_000, id="m1"))
+    assert answer["error_type"] == "too_large"
+    assert answer["in_reply_to"] == "m1"

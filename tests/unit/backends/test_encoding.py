@@ -14,7 +14,6 @@ from holdfast_backends.encoding import (
     record_id,
     record_key,
     sort_value,
-    split_index_value,
     split_sort_value,
 )
 from holdfast_backends.paths import MISSING
@@ -66,12 +65,6 @@ def test_inverted_sort_values_compare_the_other_way_round(
 @given(VALUES, st.binary(max_size=8))
 def test_a_sort_value_ends_where_the_next_part_begins(value: JsonValue, rest: bytes) -> None:
     assert split_sort_value(sort_value(value) + rest) == (sort_value(value), rest)
-
-
-@given(st.integers(500, 520), st.text("aé", min_size=1, max_size=8), IDS)
-def test_an_index_value_ends_where_the_key_begins(length: int, end: str, key: int | str) -> None:
-    value = index_value("x" * length + end)
-    assert split_index_value(value + record_key(key)) == (value, record_key(key))
 
 
 def test_missing_sorts_as_null() -> None:

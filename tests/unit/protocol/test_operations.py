@@ -1,5 +1,7 @@
 """Operations of a batch (wire contract, section 10 "Batches of operations")."""
 
+from unittest.mock import ANY
+
 import pytest
 from pydantic import JsonValue
 
@@ -12,7 +14,7 @@ from holdfast_protocol.actions import (
     StorageGet,
     StorageSave,
     batch_writes,
-    parse_operations,
+    parse_operation,
 )
 
 GET: dict[str, JsonValue] = {"action": "storage_get", "payload": {"task_id": 7}}
@@ -26,13 +28,24 @@ def batch(*operations: JsonValue, **fields: JsonValue) -> StorageBatch:
     return StorageBatch.model_validate({"operations": [*operations], **fields})
 
 
+def parsed(made: StorageBatch) -> list[ParsedOperation | HoldfastError]:
+    """Every operation, or what is wrong with it."""
+    found: list[ParsedOperation | HoldfastError] = []
+    for index in range(len(made.operations)):
+        try:
+            found.append(parse_operation(made, index))
+        except HoldfastError as error:
+            found.append(error)
+    return found
+
+
 def payload_of(item: ParsedOperation | HoldfastError) -> object:
     assert isinstance(item, ParsedOperation)
     return item.payload
 
 
 def test_each_operation_is_typed() -> None:
-    save, get = parse_operations(batch(SAVE, GET))
+    save, get = parsed(batch(SAVE, GET))
     assert isinstance(payload_of(save), StorageSave)
     assert isinstance(payload_of(get), StorageGet)
     assert isinstance(save, ParsedOperation)
@@ -48,58 +61,44 @@ def test_the_batch_names_the_default_collection() -> None:
         "action": "storage_get",
         "payload": {"task_id": 7, "collection": None},
     }
-    parsed = [payload_of(item) for item in parse_operations(batch(GET, own, null, collection="c"))]
-    assert [p.collection for p in parsed if isinstance(p, StorageGet)] == ["c", "own", "c"]
+    payloads = [payload_of(item) for item in parsed(batch(GET, own, null, collection="c"))]
+    assert [p.collection for p in payloads if isinstance(p, StorageGet)] == ["c", "own", "c"]
 
 
 def test_the_message_is_not_changed() -> None:
     made = batch(GET, collection="c")
-    parse_operations(made)
+    parsed(made)
     assert GET == {"action": "storage_get", "payload": {"task_id": 7}}
 
 
 def test_collections_may_be_asked_in_a_batch() -> None:
-    (item,) = parse_operations(batch({"action": "storage_collections"}, collection="c"))
+    (item,) = parsed(batch({"action": "storage_collections"}, collection="c"))
     assert isinstance(payload_of(item), StorageCollections)
 
 
-class TestAtomic:
-    def test_the_first_bad_payload_is_the_error_of_the_whole(self) -> None:
-        with pytest.raises(ValidationError) as caught:
-            parse_operations(batch(SAVE, BAD_GET, {"action": "storage_fly"}))
-        assert caught.value.details["index"] == 1
-        errors = caught.value.details["errors"]
-        assert isinstance(errors, list)
-        assert isinstance(errors[0], dict)
-        assert errors[0]["loc"] == ["operations", 1, "payload", "task_id"]
-
-    @pytest.mark.parametrize("action", NOT_IN_A_BATCH)
-    def test_what_cannot_stand_in_a_batch(self, action: str) -> None:
-        with pytest.raises(ValidationError) as caught:
-            parse_operations(batch(SAVE, {"action": action}))
-        assert caught.value.details["index"] == 1
-        errors = caught.value.details["errors"]
-        assert isinstance(errors, list)
-        assert isinstance(errors[0], dict)
-        assert errors[0]["loc"] == ["operations", 1, "action"]
+@pytest.mark.parametrize("action", NOT_IN_A_BATCH)
+def test_what_cannot_stand_in_an_atomic_batch(action: str) -> None:
+    (bad,) = parsed(batch({"action": action}))
+    assert isinstance(bad, ValidationError)
+    assert bad.details["errors"] == [{"loc": ["action"], "msg": ANY}]
 
 
 class TestNotAtomic:
     def test_each_operation_has_its_own_outcome(self) -> None:
-        save, bad, get = parse_operations(batch(SAVE, BAD_GET, GET, atomic=False))
+        save, bad, get = parsed(batch(SAVE, BAD_GET, GET, atomic=False))
         assert isinstance(save, ParsedOperation)
         assert isinstance(bad, ValidationError)
         assert isinstance(get, ParsedOperation)
 
     @pytest.mark.parametrize("action", NOT_IN_A_BATCH)
     def test_what_cannot_stand_in_a_batch(self, action: str) -> None:
-        bad, get = parse_operations(batch({"action": action}, GET, atomic=False))
+        bad, get = parsed(batch({"action": action}, GET, atomic=False))
         assert isinstance(bad, ValidationError)
         assert isinstance(get, ParsedOperation)
 
 
 def test_a_long_unknown_name_is_not_repeated_whole() -> None:
-    (bad,) = parse_operations(batch({"action": "x" * 10_000}, atomic=False))
+    (bad,) = parsed(batch({"action": "x" * 10_000}, atomic=False))
     assert isinstance(bad, ValidationError)
     assert len(bad.message) < 100
 
