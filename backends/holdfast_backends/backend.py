@@ -116,7 +116,7 @@ class StoreBackend(BackendMethods):
                 return
             except UnavailableError:
                 _log.info("the store is away; the indexes of %s are built later", collection)
-            except Exception:
+            except Exception:  # noqa: BLE001 — told, and tried again: nobody awaits this task
                 _log.exception("the indexes of %s could not be built; trying again", collection)
             await asyncio.sleep(_REBUILD_SECONDS)
 
