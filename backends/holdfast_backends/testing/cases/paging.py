@@ -300,8 +300,8 @@ class TestPagesOfSoManyBytes:
         await save_all(backend, [{"text": "é" * 50} for _ in range(5)])
         return len(orjson.dumps(await backend.list_all()))
 
-    async def test_what_fits_is_one_page(self, backend: AnyBackend, size: int) -> None:
-        page = await find(backend, finding(max_bytes=size + 1))
+    async def test_what_fits_exactly_is_one_page(self, backend: AnyBackend, size: int) -> None:
+        page = await find(backend, finding(max_bytes=size))
         assert (ids_of(page), page.next_cursor) == ([1, 2, 3, 4, 5], None)
 
     async def test_one_byte_less_ends_it_early(self, backend: AnyBackend, size: int) -> None:
