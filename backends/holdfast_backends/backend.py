@@ -48,6 +48,7 @@ class StoreBackend(BackendMethods):
         self._retention = round(retention_seconds * 1_000_000)
         self._executor = Executor(store, clock)
         self._builders: dict[str, asyncio.Task[None]] = {}
+        self._unbuilt: set[str] = set()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -104,21 +105,25 @@ class StoreBackend(BackendMethods):
     # -- indexes -------------------------------------------------------------------------------
 
     def _build(self, collection: str) -> None:
+        self._unbuilt.add(collection)
         if collection not in self._builders:
             task = asyncio.create_task(self._keep_building(collection))
             self._builders[collection] = task
-            task.add_done_callback(lambda _task: self._builders.pop(collection, None))
 
     async def _keep_building(self, collection: str) -> None:
-        while True:
+        while collection in self._unbuilt:
+            self._unbuilt.discard(collection)
             try:
                 await build_indexes(self._store, collection)
-                return
+                continue
             except UnavailableError:
                 _log.info("the store is away; the indexes of %s are built later", collection)
             except Exception:  # noqa: BLE001 — told, and tried again: nobody awaits this task
                 _log.exception("the indexes of %s could not be built; trying again", collection)
+            self._unbuilt.add(collection)
             await asyncio.sleep(_REBUILD_SECONDS)
+        # Nothing is awaited since the last look: who declares an index now starts a new task.
+        del self._builders[collection]
 
     async def __aenter__(self) -> Self:
         await self._store.__aenter__()
