@@ -1,5 +1,6 @@
 """Runs cases: prepared once, measured in several runs, whatever fails told and not hidden."""
 
+import gc
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -44,6 +45,9 @@ async def _run(bench: Bench, case: Case, advance: Callable[[], None]) -> Result:
     try:
         bench.stage("preparing")
         async with case.prepare(bench) as measure:
+            # What is there by now stays: neither side is to pay for the collector looking at it.
+            gc.collect()
+            gc.freeze()
             for _ in range(bench.options.runs if case.repeated else 1):
                 result.samples.append(await measure())
                 advance()
@@ -52,6 +56,7 @@ async def _run(bench: Bench, case: Case, advance: Callable[[], None]) -> Result:
         OUTPUT.mkdir(exist_ok=True)
         trace.write_text("".join(traceback.format_exception(error)))
         result.notes.append(f"the traceback is in {trace}")
+    gc.unfreeze()
     result.seconds = perf_counter() - begin
     return result
 

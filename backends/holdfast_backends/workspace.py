@@ -153,14 +153,23 @@ class Workspace:
 
     def _create(self, operation: Save) -> Saved:
         """Save under the next integer: what most saves are."""
-        number = self.head(operation.collection).next_id
+        collection = operation.collection
+        head = self._heads.get(collection, _NEW)
+        number = head.next_id
         if number > MAX_INTEGER:
-            raise StorageError(f"the integer ids of {operation.collection} are used up")
+            raise StorageError(f"the integer ids of {collection} are used up")
         document = saved_document(operation, number)
         check_size(len(document))
         row = self._saved_row(integer_key(number), document, None, operation.ttl_seconds)
-        self._put_row(operation.collection, None, row)
-        self._reserve(operation.collection, number)
+        place, reached = (collection, row.key), Head(number + 1, head.slots)
+        if self._undo is None:
+            # The same as below, without a call for each: nothing here can have to be undone.
+            self._rows[place] = row
+            self._changes.rows[place] = RowChange(None, row)
+            self._heads[collection] = self._changes.heads[collection] = reached
+        else:
+            self._put_row(collection, None, row)
+            self._put_head(collection, reached)
         return Saved(_record(row, document), True)
 
     def get(self, operation: Get) -> Found:

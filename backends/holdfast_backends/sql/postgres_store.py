@@ -97,6 +97,8 @@ class PostgresStore:
         reached = changes.heads.get(collection)
         if reached is None or expected.slots or set(changes.heads) != {collection}:
             return False
+        if reached.next_id - expected.next_id != len(changes.rows):
+            return False  # the server numbers the records itself, without gaps
         arguments = append_arguments(collection, expected, reached, changes)
         async with turn(self._writing, self._timeout), self._pool.session(None) as session:
             try:

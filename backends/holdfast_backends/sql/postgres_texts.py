@@ -16,7 +16,7 @@ BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 BEGIN_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 LOAD: Final = "SELECT * FROM holdfast_load($1, $2, $3, $4, $5)"
 OPEN: Final = "SELECT * FROM holdfast_open($1, $2, $3, $4, $5, $6, $7)"
-APPEND: Final = "SELECT holdfast_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+APPEND: Final = "SELECT holdfast_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 FORGET_REPLIES: Final = """
 WITH old AS (
     SELECT sender, message_id FROM holdfast_messages

@@ -104,7 +104,6 @@ def append_arguments(
         expected.next_id - 1,
         reached.next_id - 1,
         rows[0].created_at,
-        [row.key for row in rows],
         [row.document for row in rows],
         shortened_nullable([row.expires_at for row in rows]),
         shortened([sender for sender, _message_id in replies]),

@@ -70,13 +70,13 @@ $$
 """
 
 # What most writes are, as one statement and its own transaction: new records under the next
-# integers of one collection without indexes. It commits nothing and answers false when the
-# collection is not as expected or somebody holds its lock; a message id that was used before
-# violates the key of the messages.
+# integers of one collection without indexes (so their keys follow from `expected`). It commits
+# nothing and answers false when the collection is not as expected or somebody holds its lock; a
+# message id that was used before violates the key of the messages.
 APPEND = """
 CREATE FUNCTION holdfast_append(
     target text, expected bigint, reached bigint, instant bigint,
-    keys bytea[], documents bytea[], expiries bigint[],
+    documents bytea[], expiries bigint[],
     senders text[], message_ids text[], digests bytea[], outcomes bytea[]
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -91,8 +91,9 @@ BEGIN
     END IF;
     INSERT INTO holdfast_records
            (collection, key, version, document, created_at, updated_at, expires_at)
-    SELECT target, w.key, 1, w.document, instant, instant, w.expires_at
-      FROM unnest(keys, documents, expiries) AS w (key, document, expires_at);
+    SELECT target, '\\x01'::bytea || int8send(expected + w.number), 1, w.document,
+           instant, instant, w.expires_at
+      FROM unnest(documents, expiries) WITH ORDINALITY AS w (document, expires_at, number);
     INSERT INTO holdfast_messages (sender, message_id, digest, outcome, at)
     SELECT coalesce(w.sender, senders[1]), w.message_id, w.digest, w.outcome, instant
       FROM unnest(senders, message_ids, digests, outcomes)
