@@ -38,6 +38,7 @@ from .outcomes import (
     Saved,
 )
 from .replies import decode_outcome
+from .scanning import FIRST_CHUNK_ROWS, NeedsSnapshotError, SingleScan
 from .store import (
     CommitConflictError,
     Head,
@@ -199,15 +200,15 @@ class Executor:
     async def _page_at_once(self, find: Find) -> Outcome | None:
         """A short page by a single statement; None when it takes a snapshot after all."""
         head = self._heads.get(find.collection)
-        if head is None or find.limit is None or find.limit >= finder.FIRST_CHUNK_ROWS:
+        if head is None or find.limit is None or find.limit >= FIRST_CHUNK_ROWS:
             return None
         builds = self._store.capabilities.indexes
         remembered = Loaded({find.collection: head}, {}, {})
         workspace = Workspace(remembered, self._clock(), builds_indexes=builds)
-        scan = finder.SingleScan(self._store, head.slots)
+        scan = SingleScan(self._store, head.slots)
         try:
             return await finder.find(find, scan, workspace)
-        except finder.NeedsSnapshotError:
+        except NeedsSnapshotError:
             return None
         except UnavailableError:
             raise

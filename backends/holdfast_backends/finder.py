@@ -1,4 +1,4 @@
-"""Finding a page: scan a plan's span, lay the unit's own writes over it, filter, order, cut.
+"""Finding a page: take a scan's rows, filter, order, cut.
 
 A page's order is that of positions: the sort values of its keys and the record's key, as bytes
 (inverted where a key descends). A cursor is the position of the last record of its page. Where
@@ -6,12 +6,9 @@ the plan gives the order, a page ends with its last record and nothing else is r
 covers the filter, too, no document is decoded.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from time import monotonic
-from typing import Protocol, TypeAlias
 
 from .cursors import read_cursor, write_cursor
 from .encoding import MAX_INDEXED_BYTES, cut, index_value, is_cut, record_id
@@ -19,58 +16,26 @@ from .operations import Count, Find
 from .outcomes import Page, Record
 from .paths import Projection, lookup
 from .planner import Plan, plan_scan
+from .scanning import (
+    CAUTIOUS_CHUNK_ROWS,
+    FIRST_CHUNK_ROWS,
+    Breath,
+    Chunks,
+    Scans,
+    decoded,
+    live_chunks,
+)
 from .sorting import Sort, is_by_id, place_of, position_of
-from .store import IndexSlot, Row, Snapshot, Span, Store
-from .values import JsonObject, decode_document, encode_json
+from .store import Row, Snapshot, Span
+from .values import encode_json
 from .workspace import Workspace
 
 _FACTS_BYTES = 256
 """More than the facts of a record take as JSON, but for its id."""
 _MIN_TRIM = 1_024
 _MAX_HELD_BYTES = 16 * 1024 * 1024
-_BREATH_SECONDS = 0.01
-_CAUTIOUS_CHUNK_ROWS = 31
-FIRST_CHUNK_ROWS = 128
-"""How many rows a scan asks for first, when the page does not ask for fewer."""
-_MAX_CHUNK_ROWS = 2_048
-_CHUNK_BYTES = 2 * 1024 * 1024
 _BELOW_ALL_KEYS = b""
 _ABOVE_ALL_KEYS = b"\xff"
-
-
-class Scans(Protocol):
-    """What a page is found in: the part of a snapshot that it needs."""
-
-    async def scan(self, span: Span, limit: int) -> Sequence[Row]:
-        """As `store.Snapshot.scan`."""
-        ...
-
-
-class NeedsSnapshotError(Exception):
-    """One scan was not enough, or could not be trusted."""
-
-
-class SingleScan:
-    """A single scan of a store, which is one state by itself."""
-
-    def __init__(self, store: Store, declared: tuple[IndexSlot, ...]) -> None:
-        self._store = store
-        self._declared = declared
-        self._used = False
-
-    async def scan(self, span: Span, limit: int) -> Sequence[Row]:
-        """The rows.
-
-        Raises:
-            NeedsSnapshotError: at the second scan, or when the store cannot answer it at once.
-        """
-        rows = None
-        if not self._used:
-            self._used = True
-            rows = await self._store.scan_once(span, limit, self._declared)
-        if rows is None:
-            raise NeedsSnapshotError
-        return rows
 
 
 async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> int:
@@ -81,15 +46,15 @@ async def count(operation: Count, snapshot: Snapshot, workspace: Workspace) -> i
     slots = workspace.usable_slots(operation.collection)
     plan = plan_scan(operation.collection, operation.filter, (), slots, limited=False)
     matches = operation.filter.matches
-    breath = _Breath()
+    breath = Breath()
     total = 0
-    async with aclosing(_chunks(plan, snapshot, workspace, _CAUTIOUS_CHUNK_ROWS)) as chunks:
+    async with aclosing(live_chunks(plan, snapshot, workspace, CAUTIOUS_CHUNK_ROWS)) as chunks:
         async for rows in chunks:
             if plan.covers:
                 total += len(rows)
                 continue
             for row in rows:
-                total += matches(_decoded(row))
+                total += matches(decoded(row))
                 await breath.take()
     return total
 
@@ -126,9 +91,9 @@ async def find(operation: Find, snapshot: Scans, workspace: Workspace) -> Page:
         start = read_cursor(operation.fingerprint, operation.cursor)
         if plan.ordered:
             plan = _resumed(plan, start, operation.sort)
-    first = min((operation.limit or _CAUTIOUS_CHUNK_ROWS) + 1, FIRST_CHUNK_ROWS)
+    first = min((operation.limit or CAUTIOUS_CHUNK_ROWS) + 1, FIRST_CHUNK_ROWS)
     page = _PageBuilder(operation)
-    async with aclosing(_chunks(plan, snapshot, workspace, first)) as chunks:
+    async with aclosing(live_chunks(plan, snapshot, workspace, first)) as chunks:
         if plan.ordered:
             await _fill_in_order(page, operation, plan, start, chunks)
         else:
@@ -158,29 +123,13 @@ def _place_after(value: bytes, key: bytes, span: Span) -> tuple[bytes, bytes]:
 # -- filling a page ----------------------------------------------------------------------------
 
 
-class _Breath:
-    """Lets others on the event loop have their turn during long work."""
-
-    def __init__(self) -> None:
-        self._due = monotonic() + _BREATH_SECONDS
-
-    async def take(self) -> None:
-        """Pause if it is time."""
-        if monotonic() > self._due:
-            await asyncio.sleep(0)
-            self._due = monotonic() + _BREATH_SECONDS
-
-
-_Chunks: TypeAlias = AsyncGenerator[list[Row], None]
-
-
 async def _fill_in_order(
-    page: "_PageBuilder", operation: Find, plan: Plan, start: bytes | None, chunks: _Chunks
+    page: "_PageBuilder", operation: Find, plan: Plan, start: bytes | None, chunks: Chunks
 ) -> None:
     """Take matching rows as they come. Only those that share a cut index value wait for each
     other, and are put into their true order."""
     matches = operation.filter.matches
-    breath = _Breath()
+    breath = Breath()
     group: list[tuple[bytes, Row]] = []
     group_value = b""
     async for rows in chunks:
@@ -195,13 +144,13 @@ async def _fill_in_order(
                 if not page.take(_in_order(group)):
                     return
                 group = []
-            if not plan.covers and not matches(_decoded(row)):
+            if not plan.covers and not matches(decoded(row)):
                 continue
             if not value:
                 if not page.add(row):
                     return
                 continue
-            position = position_of(row.key, _decoded(row), operation.sort)
+            position = position_of(row.key, decoded(row), operation.sort)
             if start is None or position > start:
                 group.append((position, row))
                 group_value = value
@@ -219,7 +168,7 @@ def _cut_value(plan: Plan, row: Row) -> bytes:
     """The cut index value that a row may share with others, or b"" where values are whole."""
     if plan.slot is None or _are_whole(plan, [row]):
         return b""
-    value = index_value(lookup(_decoded(row), plan.slot.path))
+    value = index_value(lookup(decoded(row), plan.slot.path))
     return value if is_cut(value) else b""
 
 
@@ -232,16 +181,16 @@ def _first(item: tuple[bytes, Row]) -> bytes:
 
 
 async def _fill_with_best(
-    page: "_PageBuilder", operation: Find, plan: Plan, start: bytes | None, chunks: _Chunks
+    page: "_PageBuilder", operation: Find, plan: Plan, start: bytes | None, chunks: Chunks
 ) -> None:
     """Look at every row, and keep as many as a page can hold, and one more."""
     kept: list[tuple[bytes, Row]] = []
-    breath = _Breath()
+    breath = Breath()
     trim_at, held = _MIN_TRIM, 0
     async for rows in chunks:
         for row in rows:
             await breath.take()
-            document = _decoded(row)
+            document = decoded(row)
             if not plan.covers and not operation.filter.matches(document):
                 continue
             position = position_of(row.key, document, operation.sort)
@@ -297,7 +246,7 @@ class _PageBuilder:
             return False
         document = row.document or b""
         if self._projection is not None:
-            document = encode_json(self._projection.of(_decoded(row)))
+            document = encode_json(self._projection.of(decoded(row)))
         size = self._bytes + len(document) + self._size_beside(row)
         if self._max_bytes is not None and size > self._max_bytes and self._records:
             self._more = True
@@ -317,79 +266,10 @@ class _PageBuilder:
         """The page."""
         cursor = None
         if self._more and self._last is not None:
-            last = position_of(self._last.key, _decoded(self._last), self._operation.sort)
+            last = position_of(self._last.key, decoded(self._last), self._operation.sort)
             cursor = write_cursor(self._operation.fingerprint, last)
         return Page(tuple(self._records), cursor, self._bytes)
 
 
 def _record(row: Row, document: bytes) -> Record:
     return Record(row.key, row.version, document, row.created_at, row.updated_at, row.expires_at)
-
-
-def _decoded(row: Row) -> JsonObject:
-    return decode_document(row.document or b"{}")
-
-
-# -- scanning ----------------------------------------------------------------------------------
-
-
-async def _chunks(plan: Plan, snapshot: Scans, workspace: Workspace, first: int) -> _Chunks:
-    """The span's records as the unit sees them: stored ones, with its own writes laid over."""
-    touched = workspace.touched(plan.span.collection)
-    own = _own_rows(plan, (change.row for change in touched.values()), workspace)
-    async with aclosing(_stored_chunks(plan, snapshot, first)) as chunks:
-        async for rows in chunks:
-            live = [row for row in rows if workspace.is_live(row) and row.key not in touched]
-            yield list(_merged(plan, own, live)) if own else live
-    yield [row for _place, row in reversed(own)]
-
-
-_Placed: TypeAlias = tuple[tuple[bytes, bytes], Row]
-
-
-def _merged(plan: Plan, own: list[_Placed], rows: list[Row]) -> Iterator[Row]:
-    """Rows in order, with the unit's own (the first one last) taken from their list in time."""
-    for row in rows:
-        place = _row_place(plan, row)
-        while own and _precedes(own[-1][0], place, plan.span):
-            yield own.pop()[1]
-        yield row
-
-
-def _own_rows(plan: Plan, rows: Iterable[Row], workspace: Workspace) -> list[_Placed]:
-    """The unit's own live rows of the span, the first one last."""
-    placed = [(_row_place(plan, row), row) for row in rows if workspace.is_live(row)]
-    inside = [item for item in placed if _is_inside(item[0], plan.span)]
-    inside.sort(key=lambda item: item[0], reverse=not plan.span.descending)
-    return inside
-
-
-def _row_place(plan: Plan, row: Row) -> tuple[bytes, bytes]:
-    if plan.slot is None:
-        return b"", row.key
-    return index_value(lookup(_decoded(row), plan.slot.path)), row.key
-
-
-def _is_inside(place: tuple[bytes, bytes], span: Span) -> bool:
-    if span.low is not None and place[0] < span.low:
-        return False
-    if span.high is not None and place[0] >= span.high:
-        return False
-    return span.after is None or _precedes(span.after, place, span)
-
-
-def _precedes(one: tuple[bytes, bytes], other: tuple[bytes, bytes], span: Span) -> bool:
-    return one > other if span.descending else one < other
-
-
-async def _stored_chunks(plan: Plan, snapshot: Scans, first: int) -> _Chunks:
-    """The rows of a span, in chunks of bounded size."""
-    span, size = plan.span, first
-    while True:
-        rows = list(await snapshot.scan(span, size))
-        yield rows
-        if len(rows) < size:
-            return
-        span = replace(span, after=_row_place(plan, rows[-1]))
-        average = sum(len(row.document or b"") for row in rows) // len(rows) + 1
-        size = max(1, min(_MAX_CHUNK_ROWS, _CHUNK_BYTES // average))
