@@ -231,6 +231,7 @@ class Exchange:
                 self._give_up(item)
             elif now + GRANULARITY >= due_at:
                 self._resend(item)
+                next_moment = min(next_moment, item.expires_at)
             else:
                 next_moment = min(next_moment, item.expires_at, due_at)
         return next_moment
