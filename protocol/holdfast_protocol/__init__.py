@@ -1,8 +1,10 @@
 """What is said between agents: envelopes, the client that sends them, the errors they raise."""
 
+from .actions import Fence
 from .client import AgentClient
 from .errors import (
     BusClosedError,
+    CancelledRequestError,
     ConflictError,
     ExpiredError,
     ForbiddenError,
@@ -20,6 +22,7 @@ from .errors import (
     UnknownActionError,
     ValidationError,
 )
+from .events import ChangeEvent
 from .messages import AgentMessage, AgentResponse
 
 __all__ = [
@@ -27,8 +30,11 @@ __all__ = [
     "AgentMessage",
     "AgentResponse",
     "BusClosedError",
+    "CancelledRequestError",
+    "ChangeEvent",
     "ConflictError",
     "ExpiredError",
+    "Fence",
     "ForbiddenError",
     "HoldfastError",
     "InternalError",

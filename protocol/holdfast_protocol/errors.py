@@ -8,6 +8,7 @@
     ├── ForbiddenError         forbidden          the sender may not do that
     ├── UnauthenticatedError   unauthenticated    the sender is not known
     ├── ExpiredError           expired            the deadline had passed
+    ├── CancelledRequestError  cancelled          the sender cancelled it before its commit
     ├── TooLargeError          too_large          message, document or result over its limit
     ├── RateLimitedError       rate_limited       quota; details.retry_after_seconds
     ├── OverloadedError        overloaded         back-pressure; details.retry_after_seconds
@@ -70,6 +71,12 @@ class ExpiredError(HoldfastError):
     error_type = "expired"
 
 
+class CancelledRequestError(HoldfastError):
+    """The sender cancelled it before it was committed: nothing was done, and that is final."""
+
+    error_type = "cancelled"
+
+
 class TooLargeError(HoldfastError):
     error_type = "too_large"
 
@@ -127,6 +134,7 @@ _BY_TYPE: dict[str, type[HoldfastError]] = {
         ForbiddenError,
         UnauthenticatedError,
         ExpiredError,
+        CancelledRequestError,
         TooLargeError,
         RateLimitedError,
         OverloadedError,

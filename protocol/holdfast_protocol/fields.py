@@ -166,6 +166,7 @@ class Checked:
 
 RECORD_ID_RULE: Final = "must be an integer from 1 to 2^63-1 or a string of 1 to 255 characters"
 _NO_NUL: Final = "^[^\\x00]*$"
+_LOCK_NAME: Final = "^[^$\\x00][^\\x00]*$"
 _PATH: Final = r"^[^.$\x00][^.\x00]*(?:\.[^.$\x00][^.\x00]*)*$"
 PATH_RULE: Final = "must be a dotted path without empty segments or segments that begin with $"
 NUMBER_RULE: Final = "must be a finite number, integers within 64 bits"
@@ -207,6 +208,28 @@ Ttl = Annotated[
     Field(gt=0, le=3_155_760_000, allow_inf_nan=False),
     Explained("must be a number above 0 and at most 3155760000"),
 ]
+LeaseSeconds = Annotated[
+    float,
+    Field(gt=0, le=86_400, allow_inf_nan=False),
+    Explained("must be a number above 0 and at most 86400"),
+]
+AgeSeconds = Annotated[
+    float,
+    Field(ge=0, le=3_155_760_000, allow_inf_nan=False),
+    Explained("must be a number from 0 to 3155760000"),
+]
+LockName = Annotated[
+    str,
+    Field(min_length=1, max_length=255, pattern=_LOCK_NAME),
+    Explained("must be a string of 1 to 255 characters that does not begin with $"),
+]
+Token = Annotated[
+    int, Field(ge=1, le=MAX_INTEGER), Explained("must be an integer from 1 to 2^63-1")
+]
+EventSequence = Annotated[
+    int, Field(ge=0, le=MAX_INTEGER), Explained("must be an integer from 0 to 2^63-1")
+]
+FetchLimit = Annotated[int, Field(ge=1, le=1_000), Explained("must be an integer from 1 to 1000")]
 PageLimit = Annotated[int, Field(ge=1, le=10_000), Explained("must be an integer from 1 to 10000")]
 Flag = Annotated[bool, Explained("must be true or false")]
 Direction = Annotated[Literal["asc", "desc"], Explained('must be "asc" or "desc"')]

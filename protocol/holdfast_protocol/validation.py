@@ -40,6 +40,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
+    "dataclass_type": "must be an object",
     "none_required": "must be null",
 }
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from holdfast_protocol.fields import Flag, JsonObject, NullMeans, Text, placed_error
 from holdfast_protocol.validation import MANY_FIELDS
 
+from .locks import GivenFence
 from .payload import CollectionPayload, Payload
 
 MAX_OPERATIONS: Final = 1_000
@@ -38,7 +39,7 @@ class BatchOperation(Payload):
 class StorageBatch(CollectionPayload):
     """Execute operations in order, all or nothing unless `atomic` is false.
 
-    `collection` is the default of the operations that name none.
+    `collection` is the default of the operations that name none; `fence` holds for all of them.
     """
 
     operations: Annotated[
@@ -47,3 +48,4 @@ class StorageBatch(CollectionPayload):
         Field(json_schema_extra={"minItems": 1, "maxItems": MAX_OPERATIONS}),
     ]
     atomic: Annotated[Flag, NullMeans(lambda: True)] = True
+    fence: GivenFence | None = None

@@ -11,11 +11,24 @@ from typing import Final
 import pydantic
 from pydantic import JsonValue, TypeAdapter
 
+from holdfast_protocol.events import ChangeEvent
 from holdfast_protocol.fields import JsonObject
 from holdfast_protocol.validation import MANY_FIELDS, refusal_of, without_excess
 
 from .batch import StorageBatch
 from .common import AgentDescribe, AgentPing, AgentStats, Description, Pong, Statistics
+from .dead_letters import (
+    AgentDeadLetter,
+    AgentDeadLetters,
+    AgentDeadLettersPurge,
+    AgentDeadLettersReplay,
+    DeadLetter,
+    DeadLetterDetail,
+    DeadLettersPurged,
+    DeadLettersReplayed,
+)
+from .events import CollectionPosition, StorageEvents, StoragePositions
+from .locks import Lock, LockAcquire, LockGet, LockRelease, LockRenew
 from .payload import Payload
 from .results import CollectionCount, Document, Documents, IndexState, OperationOutcome
 from .storage import (
@@ -90,7 +103,55 @@ STORAGE_ACTIONS: Final = _table(
         "List the collections that hold records",
     ),
 )
-ACTIONS: Final[Mapping[str, ActionSpec]] = MappingProxyType({**COMMON_ACTIONS, **STORAGE_ACTIONS})
+# Beside the storage actions, answered by the same agent; none of them stands in a batch.
+EVENT_ACTIONS: Final = _table(
+    ActionSpec("storage_events", StorageEvents, list[ChangeEvent], False, "Read the change events"),
+    ActionSpec(
+        "storage_positions",
+        StoragePositions,
+        list[CollectionPosition],
+        False,
+        "Tell how far each collection has come",
+    ),
+)
+LOCK_ACTIONS: Final = _table(
+    ActionSpec("lock_acquire", LockAcquire, Lock, True, "Take a lock that nobody holds"),
+    ActionSpec("lock_renew", LockRenew, Lock, True, "Keep a lock for longer"),
+    ActionSpec("lock_release", LockRelease, Lock, True, "Give a lock back"),
+    ActionSpec("lock_get", LockGet, Lock, False, "Tell who holds a lock"),
+)
+# Every agent answers these too.
+DEAD_LETTER_ACTIONS: Final = _table(
+    ActionSpec(
+        "agent_dead_letters", AgentDeadLetters, list[DeadLetter], False, "List dead letters"
+    ),
+    ActionSpec(
+        "agent_dead_letter", AgentDeadLetter, DeadLetterDetail, False, "Show one dead letter"
+    ),
+    ActionSpec(
+        "agent_dead_letters_replay",
+        AgentDeadLettersReplay,
+        DeadLettersReplayed,
+        False,
+        "Send dead letters again, by their original route",
+    ),
+    ActionSpec(
+        "agent_dead_letters_purge",
+        AgentDeadLettersPurge,
+        DeadLettersPurged,
+        False,
+        "Remove dead letters for good",
+    ),
+)
+ACTIONS: Final[Mapping[str, ActionSpec]] = MappingProxyType(
+    {
+        **COMMON_ACTIONS,
+        **DEAD_LETTER_ACTIONS,
+        **STORAGE_ACTIONS,
+        **EVENT_ACTIONS,
+        **LOCK_ACTIONS,
+    }
+)
 
 
 def parse_payload(spec: ActionSpec, payload: JsonObject) -> Payload:

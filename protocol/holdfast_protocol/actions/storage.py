@@ -22,6 +22,7 @@ from holdfast_protocol.fields import (
 )
 from holdfast_protocol.limits import MAX_INTEGER
 
+from .locks import GivenFence
 from .payload import CollectionPayload
 from .rules import (
     Appends,
@@ -80,6 +81,7 @@ class StorageSave(CollectionPayload):
     record: JsonObject | None = None
     if_version: Version | None = None
     ttl_seconds: Ttl | None = None
+    fence: GivenFence | None = None
 
     @property
     def document(self) -> JsonObject:
@@ -114,6 +116,7 @@ class _ChangeOne(_OneRecord):
         ]
         | None
     ) = None
+    fence: GivenFence | None = None
 
 
 class StorageUpdate(_ChangeOne):

@@ -21,7 +21,8 @@ GET: dict[str, JsonValue] = {"action": "storage_get", "payload": {"task_id": 7}}
 SAVE: dict[str, JsonValue] = {"action": "storage_save", "payload": {"task": {"a": 1}}}
 BAD_GET: dict[str, JsonValue] = {"action": "storage_get", "payload": {"task_id": 0}}
 
-NOT_IN_A_BATCH = ["storage_batch", "storage_index", "agent_ping", "storage_fly", ""]
+NOT_IN_A_BATCH = ["storage_batch", "storage_index", "agent_ping", "storage_fly", "", "lock_get"]
+NOT_IN_A_BATCH += ["storage_events", "agent_dead_letters"]
 
 
 def batch(*operations: JsonValue, **fields: JsonValue) -> StorageBatch:

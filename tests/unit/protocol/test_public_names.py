@@ -13,6 +13,7 @@ AGENT_TYPES = {
     "forbidden",
     "unauthenticated",
     "expired",
+    "cancelled",
     "too_large",
     "rate_limited",
     "overloaded",

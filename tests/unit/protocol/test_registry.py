@@ -8,13 +8,24 @@ from pydantic import TypeAdapter
 from holdfast_protocol.actions import (
     ACTIONS,
     COMMON_ACTIONS,
+    DEAD_LETTER_ACTIONS,
+    EVENT_ACTIONS,
+    LOCK_ACTIONS,
     STORAGE_ACTIONS,
     CollectionCount,
     IndexState,
     OperationOutcome,
 )
 
-WRITES = {"storage_save", "storage_update", "storage_delete", "storage_batch"}
+WRITES = {
+    "storage_save",
+    "storage_update",
+    "storage_delete",
+    "storage_batch",
+    "lock_acquire",
+    "lock_renew",
+    "lock_release",
+}
 
 
 def test_every_action_of_the_contract_is_there() -> None:
@@ -31,7 +42,17 @@ def test_every_action_of_the_contract_is_there() -> None:
         "storage_update",
     ]
     assert sorted(COMMON_ACTIONS) == ["agent_describe", "agent_ping", "agent_stats"]
-    assert dict(ACTIONS) == {**COMMON_ACTIONS, **STORAGE_ACTIONS}
+    assert sorted(EVENT_ACTIONS) == ["storage_events", "storage_positions"]
+    assert sorted(LOCK_ACTIONS) == ["lock_acquire", "lock_get", "lock_release", "lock_renew"]
+    assert sorted(DEAD_LETTER_ACTIONS) == [
+        "agent_dead_letter",
+        "agent_dead_letters",
+        "agent_dead_letters_purge",
+        "agent_dead_letters_replay",
+    ]
+    tables = [COMMON_ACTIONS, DEAD_LETTER_ACTIONS, STORAGE_ACTIONS, EVENT_ACTIONS, LOCK_ACTIONS]
+    assert dict(ACTIONS) == {name: spec for table in tables for name, spec in table.items()}
+    assert len(ACTIONS) == sum(len(table) for table in tables)
 
 
 def test_each_stands_under_its_own_name() -> None:
