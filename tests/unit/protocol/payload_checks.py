@@ -6,13 +6,13 @@ import pytest
 from pydantic import JsonValue
 
 from holdfast_protocol import ValidationError
-from holdfast_protocol.actions import STORAGE_ACTIONS, Payload, parse_payload
+from holdfast_protocol.actions import ACTIONS, Payload, parse_payload
 
 P = TypeVar("P", bound=Payload)
 
 
 def parse(model: type[P], payload: dict[str, JsonValue]) -> P:
-    spec = next(spec for spec in STORAGE_ACTIONS.values() if spec.payload is model)
+    spec = next(spec for spec in ACTIONS.values() if spec.payload is model)
     parsed = parse_payload(spec, payload)
     assert isinstance(parsed, model)
     return parsed
