@@ -7,8 +7,10 @@ bytes, an expiration is a 32-bit number of milliseconds.
 import math
 import re
 import secrets
+from collections.abc import Sequence
+from datetime import datetime
 
-from holdfast_protocol.bus.contract import Publication
+from holdfast_protocol.bus.messages import Announcement, Publication
 from holdfast_protocol.errors import TooLargeError, ValidationError
 
 SHORT_STRING_BYTES = 255
@@ -36,6 +38,36 @@ def check_prefetch(prefetch: int) -> int:
     if not 1 <= prefetch <= MAX_PREFETCH:
         raise ValueError(f"prefetch must be within 1 and {MAX_PREFETCH}, not {prefetch}")
     return prefetch
+
+
+def check_max_bytes(max_bytes: int) -> int:
+    """The bound itself. Raises ValueError below 1."""
+    if max_bytes < 1:
+        raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
+    return max_bytes
+
+
+def check_since(since: datetime | None) -> datetime | None:
+    """The time itself. Raises ValueError when it has no time zone."""
+    if since is not None and since.tzinfo is None:
+        raise ValueError("since must have a time zone")
+    return since
+
+
+def check_announcements(announcements: Sequence[Announcement]) -> None:
+    """Raises ValidationError or TooLargeError for what AMQP cannot carry."""
+    for announcement in announcements:
+        check_short_string("routing_key", announcement.routing_key)
+        if announcement.message_id is not None:
+            check_short_string("message_id", announcement.message_id)
+        check_body(announcement.body)
+
+
+def check_chunk(body: bytes) -> None:
+    """Raises ValidationError for an empty chunk, TooLargeError for one that is too large."""
+    if not body:
+        raise ValidationError("A chunk of the journal cannot be empty")
+    check_body(body)
 
 
 def check_publication(publication: Publication) -> None:

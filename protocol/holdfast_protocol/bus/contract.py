@@ -6,51 +6,40 @@ the bytes say. Both implementations pass the same test suite.
 The topology is that of the wire contract, section 1.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from holdfast_protocol.bus.messages import (
+    Announcement,
+    Broadcast,
+    BroadcastExchange,
+    DeadLetter,
+    Delivery,
+    Publication,
+    ReplyDelivery,
+)
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One AMQP message on its way to an agent.
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "Announcement",
+    "Broadcast",
+    "BroadcastExchange",
+    "Bus",
+    "Consumer",
+    "DeadLetter",
+    "DeadLetters",
+    "Delivery",
+    "Listener",
+    "Publication",
+    "ReplyAddress",
+    "ReplyDelivery",
+]
 
-    `expiration_seconds` lets the broker drop what nobody will want any more; the deadline
-    inside the message is what decides.
-    """
-
-    routing_key: str
-    body: bytes
-    correlation_id: str | None = None
-    reply_to: str | None = None
-    expiration_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One AMQP message as it arrived, not yet settled.
-
-    `tag` is the bus's own handle to settle it. `user_id` is the sender the broker vouches for.
-    """
-
-    body: bytes
-    routing_key: str
-    tag: object
-    reply_to: str | None = None
-    correlation_id: str | None = None
-    message_id: str | None = None
-    user_id: str | None = None
-    redelivered: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyDelivery:
-    """A reply as it arrived at a client's reply address."""
-
-    body: bytes
-    correlation_id: str | None
+DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of bodies that a consumer holds unsettled, unless told otherwise."""
 
 
 class Consumer(Protocol):
@@ -99,6 +88,44 @@ class ReplyAddress(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """A queue of this process's own on a broadcast exchange."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether broadcasts can arrive now; those announced meanwhile are missed."""
+        ...
+
+    async def close(self) -> None:
+        """Hear nothing more. Closing the bus does it too."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """A walk through the dead letters: whoever walks at the same time meets other letters."""
+
+    @property
+    def total(self) -> int:
+        """How many there were to meet when it was opened."""
+        ...
+
+    async def take(self, limit: int) -> list[DeadLetter]:
+        """The next ones: at most `limit` (1 or more), and at most about 16 MiB of bodies, but
+        one at least; empty after the last of those that were there at the opening.
+
+        Raises UnavailableError when the broker does not answer or the connection was lost:
+        then the walk is over, and what was not removed is back.
+        """
+        ...
+
+    async def remove(self, letters: Sequence[DeadLetter]) -> None:
+        """Gone for good once this returns; letters that another walk took are left alone.
+
+        Raises UnavailableError: they may be there still.
+        """
+        ...
+
+
 class Bus(Protocol):
     """One process's access to a broker. An async context manager; open before use.
 
@@ -126,6 +153,8 @@ class Bus(Protocol):
 
         Raises:
             NoRouteError: no queue is bound for the routing key; nothing was delivered.
+            OverloadedError: the agent's queue takes no more, and did not all the time;
+                `details.retry_after_seconds`. Nothing was delivered.
             UnavailableError: not confirmed in time; it may still be delivered.
             ValidationError: a key or property that AMQP cannot carry (over 255 bytes, or no
                 UTF-8); nothing was sent.
@@ -133,16 +162,20 @@ class Bus(Protocol):
         """
         ...
 
-    async def consume(self, agent: str, *, prefetch: int = 1000) -> Consumer:
+    async def consume(
+        self, agent: str, *, prefetch: int = 1000, max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> Consumer:
         """Declare the agent's queue and dead-letter route, and start to consume.
 
         `prefetch` (1…65,535) bounds how many deliveries may be unsettled at once by this
-        consumer.
+        consumer, and `max_bytes` (1 or more) their bodies: beyond it nothing more is taken
+        until some are settled. One body larger than that is taken alone.
 
         Raises:
             UnavailableError: not in time, or refused by the broker (the queue exists with
                 other arguments, no permission): `details.reason` then names it.
-            ValueError: `agent` does not match `^[a-z][a-z0-9_-]{0,62}$`, or a bad prefetch.
+            ValueError: `agent` does not match `^[a-z][a-z0-9_-]{0,62}$`, or a bad prefetch or
+                max_bytes.
         """
         ...
 
@@ -176,6 +209,83 @@ class Bus(Protocol):
 
         Raises:
             UnavailableError: not confirmed in time.
+        """
+        ...
+
+    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:
+        """A walk through the dead letters, oldest first.
+
+        Leaving it gives everything back that was not removed, and so does the end of the
+        process. Entering raises UnavailableError when the broker does not answer in time.
+        """
+        ...
+
+    async def resend(self, letter: DeadLetter) -> None:
+        """Publish a dead letter again by its original route, persistent, confirmed, with its
+        message id, reply address, correlation id and harmless headers, and the count of its
+        attempts. It does not remove the letter.
+
+        Raises NoRouteError, OverloadedError or UnavailableError as `publish` does.
+        """
+        ...
+
+    async def announce(self, announcements: Sequence[Announcement]) -> list[bool]:
+        """Publish to everybody who is bound, in the order given, persistent, confirmed.
+
+        Returns for each whether any queue is bound for it. The order is kept absolutely: after
+        a lost connection nothing is sent again by itself; the caller begins again from what it
+        knows (a prefix was delivered, perhaps). A queue that takes no more counts as
+        delivered: one slow listener never stops the others.
+
+        Raises:
+            UnavailableError: not all confirmed in time, or the connection was lost.
+            ValidationError, TooLargeError: as for `publish`, before anything was sent.
+        """
+        ...
+
+    async def listen(
+        self,
+        exchange: BroadcastExchange,
+        patterns: Sequence[str],
+        on_message: Callable[[Broadcast], None],
+        on_ready: Callable[[], None] | None = None,
+    ) -> Listener:
+        """Hear what is announced under any of the topic patterns (`*` is one word, `#` any
+        number), on a queue of this process's own that goes when its connection does.
+
+        `on_message` is called on the event loop and must not block; what it raises is logged.
+        `on_ready` is called each time that the queue is bound and consumed, the first time
+        before this returns: whatever was announced while it was not is missed.
+
+        Raises UnavailableError when not in time or refused by the broker, and ValidationError
+        for a pattern that AMQP cannot carry, or none at all.
+        """
+        ...
+
+    async def journal(self, body: bytes) -> None:
+        """Append one chunk (JSON Lines, not empty) to the journal, confirmed.
+
+        The journal is declared at the first use. A chunk whose confirm was lost with the
+        connection is appended again, so it may be there twice.
+
+        Raises:
+            UnavailableError: not confirmed in time; it may be there nevertheless.
+            TooLargeError: the body is over 128 MiB.
+        """
+        ...
+
+    def read_journal(
+        self, *, since: datetime | None = None, follow: bool = False
+    ) -> AsyncIterator[bytes]:
+        """The chunks of the journal, up to the last that was there when the reading began;
+        with `follow`, on for ever. Empty when there is no journal and nothing to follow.
+
+        With `since` (with a time zone), from the first that was appended at or after it; to
+        the granularity of the broker, so that earlier ones may come too. A lost connection
+        leaves no hole and repeats nothing.
+
+        Raises UnavailableError when the broker does not answer in time, and BusClosedError when
+        the bus was closed meanwhile.
         """
         ...
 

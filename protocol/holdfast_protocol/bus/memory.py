@@ -7,87 +7,46 @@ keeps the contract of RabbitMQ, except that nothing survives the process.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from holdfast_protocol.bus.checks import (
     check_agent,
+    check_announcements,
     check_body,
+    check_chunk,
+    check_max_bytes,
     check_namespace,
     check_prefetch,
     check_publication,
     check_short_string,
+    check_since,
     expiration_ms,
     reply_queue_name,
 )
-from holdfast_protocol.bus.contract import Delivery, Publication, ReplyDelivery
-from holdfast_protocol.bus.memory_broker import Entry, MemoryBroker, MemoryQueue, named_broker
-from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
+from holdfast_protocol.bus.contract import DEFAULT_MAX_BYTES
+from holdfast_protocol.bus.deadletters import attempts_before, resent_headers
+from holdfast_protocol.bus.memory_broker import MemoryBroker, named_broker
+from holdfast_protocol.bus.memory_consumer import MemoryConsumer
+from holdfast_protocol.bus.memory_letters import MemoryWalk
+from holdfast_protocol.bus.memory_listeners import MemoryListener
+from holdfast_protocol.bus.memory_queue import Entry, MemoryQueue
+from holdfast_protocol.bus.messages import (
+    Announcement,
+    Broadcast,
+    BroadcastExchange,
+    DeadLetter,
+    Delivery,
+    Publication,
+    ReplyDelivery,
+)
+from holdfast_protocol.bus.topics import check_patterns
+from holdfast_protocol.errors import BusClosedError, NoRouteError, OverloadedError
 
-
-class MemoryConsumer:
-    """One consumer of an agent's queue."""
-
-    def __init__(self, queue: MemoryQueue, prefetch: int) -> None:
-        self._queue = queue
-        self._prefetch = prefetch
-        self._buffer: list[Delivery] = []
-        self._unsettled: dict[object, Entry] = {}
-        self._arrived = asyncio.Event()
-        self._cancelled = False
-        queue.subscribe(self)
-
-    @property
-    def connected(self) -> bool:
-        return not self._cancelled
-
-    @property
-    def has_capacity(self) -> bool:
-        return len(self._unsettled) < self._prefetch
-
-    def deliver(self, entry: Entry) -> None:
-        """Called by the queue, only while there is capacity."""
-        delivery = entry[0]
-        self._unsettled[delivery.tag] = entry
-        self._buffer.append(delivery)
-        self._arrived.set()
-
-    async def receive(self) -> list[Delivery]:
-        while not self._buffer:
-            if self._cancelled:
-                return []
-            self._arrived.clear()
-            await self._arrived.wait()
-        received, self._buffer = self._buffer, []
-        return received
-
-    async def ack(self, deliveries: list[Delivery]) -> None:
-        for delivery in deliveries:
-            self._unsettled.pop(delivery.tag, None)
-        self._queue.dispatch()
-
-    async def requeue(self, deliveries: list[Delivery]) -> None:
-        tags = {delivery.tag for delivery in deliveries}
-        self._give_back([tag for tag in self._unsettled if tag in tags])
-
-    async def cancel(self) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Take nothing more."""
-        self._cancelled = True
-        self._queue.unsubscribe(self)
-        self._arrived.set()
-
-    def close(self) -> None:
-        """Take nothing more, and give back all that is unsettled."""
-        self.stop()
-        self._buffer.clear()
-        self._give_back(list(self._unsettled))
-
-    def _give_back(self, tags: list[object]) -> None:
-        self._queue.give_back([self._unsettled.pop(tag) for tag in tags])
+_RETRY_AFTER = 1.0  # seconds, for whoever meets a full queue
 
 
 class MemoryReplyAddress:
@@ -127,6 +86,8 @@ class MemoryBus:
         self._broker: MemoryBroker | None = None
         self._consumers: list[MemoryConsumer] = []
         self._addresses: list[str] = []
+        self._listeners: list[MemoryListener] = []
+        self._walks: list[MemoryWalk] = []
         # Unique for ever: a receiver may take the message id for the message's identity.
         self._id_prefix = secrets.token_hex(12)
 
@@ -148,17 +109,16 @@ class MemoryBus:
     async def publish(self, publication: Publication) -> None:
         broker = self.broker
         check_publication(publication)
-        queue = broker.route(self._namespace, publication.routing_key)
-        if queue is None:
-            raise NoRouteError(f"No agent is bound for {publication.routing_key!r}")
-        entry = self._entry(broker, publication)
-        if not queue.offer(entry):
-            await self._offer_patiently(queue, entry)
+        await self._route(broker, self._entry(broker, publication))
 
-    async def consume(self, agent: str, *, prefetch: int = 1000) -> MemoryConsumer:
+    async def consume(
+        self, agent: str, *, prefetch: int = 1000, max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> MemoryConsumer:
         check_agent(agent)
         check_prefetch(prefetch)
-        consumer = MemoryConsumer(self.broker.declare_queue(self._namespace, agent), prefetch)
+        check_max_bytes(max_bytes)
+        queue = self.broker.declare_queue(self._namespace, agent)
+        consumer = MemoryConsumer(queue, prefetch, max_bytes)
         self._consumers.append(consumer)
         return consumer
 
@@ -178,7 +138,78 @@ class MemoryBus:
         return broker.reply(address, ReplyDelivery(body, correlation_id))
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, error: str, agent: str) -> None:
-        self.broker.bury(delivery, reason=reason, error=error, agent=agent)
+        self.broker.bury(self._namespace, delivery, reason=reason, error=error, agent=agent)
+
+    @asynccontextmanager
+    async def dead_letters(self) -> AsyncIterator[MemoryWalk]:
+        walk = MemoryWalk(self.broker.letters(), self._namespace)
+        self._walks.append(walk)
+        try:
+            yield walk
+        finally:
+            walk.close()
+            if walk in self._walks:
+                self._walks.remove(walk)
+
+    async def resend(self, letter: DeadLetter) -> None:
+        broker = self.broker
+        headers = resent_headers(letter)
+        delivery = Delivery(
+            letter.body,
+            letter.routing_key,
+            broker.next_tag(),
+            letter.reply_to,
+            letter.correlation_id,
+            letter.id,
+            headers=headers,
+            attempts=attempts_before(headers) + 1,
+        )
+        await self._route(broker, (delivery, None))
+
+    async def announce(self, announcements: Sequence[Announcement]) -> list[bool]:
+        broker = self.broker
+        check_announcements(announcements)
+        return [
+            broker.listeners(self._namespace, announcement.exchange).announce(announcement)
+            for announcement in announcements
+        ]
+
+    async def listen(
+        self,
+        exchange: BroadcastExchange,
+        patterns: Sequence[str],
+        on_message: Callable[[Broadcast], None],
+        on_ready: Callable[[], None] | None = None,
+    ) -> MemoryListener:
+        listeners = self.broker.listeners(self._namespace, exchange)
+        listener = listeners.add(check_patterns(patterns), on_message)
+        self._listeners = [one for one in self._listeners if one.connected] + [listener]
+        if on_ready is not None:
+            on_ready()
+        return listener
+
+    async def journal(self, body: bytes) -> None:
+        broker = self.broker
+        check_chunk(body)
+        broker.journal(self._namespace).append(body)
+
+    async def read_journal(
+        self, *, since: datetime | None = None, follow: bool = False
+    ) -> AsyncIterator[bytes]:
+        journal = self.broker.journal(self._namespace)
+        async with aclosing(journal.read(check_since(since), follow=follow)) as chunks:
+            async for chunk in chunks:
+                _ = self.broker
+                if chunk:
+                    yield chunk
+
+    async def _route(self, broker: MemoryBroker, entry: Entry) -> None:
+        routing_key = entry[0].routing_key
+        queue = broker.route(self._namespace, routing_key)
+        if queue is None:
+            raise NoRouteError(f"No agent is bound for {routing_key!r}")
+        if not queue.offer(entry):
+            await self._offer_patiently(queue, entry)
 
     def _entry(self, broker: MemoryBroker, publication: Publication) -> Entry:
         tag = broker.next_tag()
@@ -202,7 +233,9 @@ class MemoryBus:
                     await queue.wait_for_room()
                     _ = self.broker
         except TimeoutError as error:
-            raise UnavailableError("The agent's queue is full") from error
+            raise OverloadedError(
+                "The agent's queue takes no more now", {"retry_after_seconds": _RETRY_AFTER}
+            ) from error
 
     async def __aenter__(self) -> Self:
         if self._broker is not None:
@@ -221,7 +254,14 @@ class MemoryBus:
             return
         for address in self._addresses:
             broker.unlisten(address)
+        for listener in self._listeners:
+            listener.stop()
+        for walk in self._walks:
+            walk.close()
         for consumer in self._consumers:
             consumer.close()
+        broker.journal(self._namespace).wake()
         self._addresses.clear()
         self._consumers.clear()
+        self._listeners.clear()
+        self._walks.clear()

@@ -9,7 +9,8 @@ import aio_pika
 
 from holdfast_protocol.bus.contract import Bus, Consumer, Delivery, Publication, ReplyDelivery
 from holdfast_protocol.bus.memory import MemoryBus
-from holdfast_protocol.bus.memory_broker import DeadLetter, MemoryBroker
+from holdfast_protocol.bus.memory_broker import MemoryBroker
+from holdfast_protocol.bus.memory_letters import BuriedLetter
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
 
 PATIENCE = 30.0  # seconds: a bound for what must happen, never a pause
@@ -61,7 +62,7 @@ class Harness(Protocol):
         """Another bus on the same broker, not yet entered; its namespace is the test's own."""
         ...
 
-    async def dead_letters(self, count: int) -> list[DeadLetter]:
+    async def dead_letters(self, count: int) -> list[BuriedLetter]:
         """The first `count` dead letters, waiting for them."""
         ...
 
@@ -77,7 +78,7 @@ class MemoryHarness:
     def bus(self, *, namespace: str | None = None) -> Bus:
         return MemoryBus(self._name, namespace=namespace or self._namespace)
 
-    async def dead_letters(self, count: int) -> list[DeadLetter]:
+    async def dead_letters(self, count: int) -> list[BuriedLetter]:
         async with MemoryBus(self._name) as bus:
             letters = list(bus.broker.dead_letters)
         assert len(letters) >= count
@@ -94,21 +95,22 @@ class RabbitHarness:
     def bus(self, *, namespace: str | None = None) -> Bus:
         return RabbitBus(self.url, namespace=namespace or self.namespace)
 
-    async def dead_letters(self, count: int) -> list[DeadLetter]:
-        letters: list[DeadLetter] = []
+    async def dead_letters(self, count: int) -> list[BuriedLetter]:
+        letters: list[BuriedLetter] = []
         async with await aio_pika.connect(self.url) as connection:
             channel = await connection.channel()
             queue = await channel.get_queue(f"{self.namespace}.dead-letters")
             async with asyncio.timeout(PATIENCE), queue.iterator(no_ack=True) as messages:
                 async for message in messages:
-                    letters.append(_dead_letter(message))
+                    letters.append(_dead_letter(self.namespace, message))
                     if len(letters) == count:
                         break
         return letters
 
 
-def _dead_letter(message: aio_pika.abc.AbstractIncomingMessage) -> DeadLetter:
-    return DeadLetter(
+def _dead_letter(namespace: str, message: aio_pika.abc.AbstractIncomingMessage) -> BuriedLetter:
+    return BuriedLetter(
+        namespace=namespace,
         body=message.body,
         routing_key=message.routing_key or "",
         headers={key: str(value) for key, value in message.headers.items()},

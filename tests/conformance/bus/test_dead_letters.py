@@ -54,7 +54,7 @@ async def test_headers_of_the_sender_are_kept_but_for_the_forgeable(
     }
     await bus.dead_letter(_delivery(headers=headers), reason="r", error="e", agent="storage")
     (letter,) = await harness.dead_letters(1)
-    ours = {"reason", "error", "agent", "at", "routing-key"}
+    ours = {"reason", "error", "agent", "at", "routing-key", "attempts"}
     assert set(letter.headers) == {"traceparent", "x-tenant"} | {f"x-holdfast-{n}" for n in ours}
     assert letter.headers["x-holdfast-reason"] == "r"
     assert letter.headers["traceparent"] == "00-ab-cd-01"

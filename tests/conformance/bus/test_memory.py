@@ -10,7 +10,7 @@ from holdfast_protocol.bus.contract import Delivery, Publication
 from holdfast_protocol.bus.memory import MemoryBus
 from holdfast_protocol.bus.memory_broker import MemoryBroker
 from holdfast_protocol.bus.opening import open_bus
-from holdfast_protocol.errors import BusClosedError, UnavailableError
+from holdfast_protocol.errors import BusClosedError, OverloadedError
 from tests.conformance.bus.harness import soon, take
 
 
@@ -77,7 +77,7 @@ async def test_a_publisher_waits_for_room_no_longer_than_its_timeout() -> None:
         consumer = await bus.consume("storage", prefetch=1)
         await bus.publish(Publication("storage.x", b"1"))
         await bus.publish(Publication("storage.x", b"2"))
-        with pytest.raises(UnavailableError):
+        with pytest.raises(OverloadedError):
             await soon(bus.publish(Publication("storage.x", b"3")))
         await consumer.ack(await take(consumer, 1))
         assert [delivery.body for delivery in await take(consumer, 1)] == [b"2"]
@@ -89,7 +89,7 @@ async def test_the_bytes_of_a_queue_are_bounded_but_one_large_body_passes() -> N
         consumer = await bus.consume("storage", prefetch=1)
         await bus.publish(Publication("storage.x", b"first"))
         await bus.publish(Publication("storage.x", b"x" * 1000))
-        with pytest.raises(UnavailableError):
+        with pytest.raises(OverloadedError):
             await bus.publish(Publication("storage.x", b"y"))
         await consumer.ack(await take(consumer, 1))
         await consumer.ack(await take(consumer, 1))

@@ -1,7 +1,9 @@
 """The bus on RabbitMQ."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -18,7 +20,18 @@ from holdfast_protocol.bus.checks import (
     fits_short_string,
     reply_queue_name,
 )
-from holdfast_protocol.bus.contract import Delivery, Publication, ReplyDelivery
+from holdfast_protocol.bus.contract import (
+    DEFAULT_MAX_BYTES,
+    Announcement,
+    Broadcast,
+    BroadcastExchange,
+    DeadLetter,
+    DeadLetters,
+    Delivery,
+    Listener,
+    Publication,
+    ReplyDelivery,
+)
 from holdfast_protocol.bus.deadletters import dead_letter_headers
 from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
@@ -84,7 +97,9 @@ class RabbitBus:
         except UnroutableError as error:
             raise NoRouteError(f"No agent is bound for {publication.routing_key!r}") from error
 
-    async def consume(self, agent: str, *, prefetch: int = 1000) -> RabbitConsumer:
+    async def consume(
+        self, agent: str, *, prefetch: int = 1000, max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> RabbitConsumer:
         self._require_open()
         consumer = RabbitConsumer(
             self._consuming, self._namespace, check_agent(agent), check_prefetch(prefetch)
@@ -143,6 +158,32 @@ class RabbitBus:
             raise UnavailableError("The queue of dead letters is missing") from unroutable
         finally:
             self._dead_under_way.discard(message_id)
+
+    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:
+        raise UnavailableError("Not there yet")
+
+    async def resend(self, letter: DeadLetter) -> None:
+        raise UnavailableError("Not there yet")
+
+    async def announce(self, announcements: Sequence[Announcement]) -> list[bool]:
+        raise UnavailableError("Not there yet")
+
+    async def listen(
+        self,
+        exchange: BroadcastExchange,
+        patterns: Sequence[str],
+        on_message: Callable[[Broadcast], None],
+        on_ready: Callable[[], None] | None = None,
+    ) -> Listener:
+        raise UnavailableError("Not there yet")
+
+    async def journal(self, body: bytes) -> None:
+        raise UnavailableError("Not there yet")
+
+    def read_journal(
+        self, *, since: datetime | None = None, follow: bool = False
+    ) -> AsyncIterator[bytes]:
+        raise UnavailableError("Not there yet")
 
     def _own_message_id(self, delivery: Delivery, publisher: Publisher) -> str:
         """The delivery's, or a new one where two at the same time would be taken for another."""
