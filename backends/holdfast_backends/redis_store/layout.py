@@ -4,7 +4,7 @@ All keys begin with `{namespace}:`, whose braces put them into one hash slot of 
 
     layout                 string  the version of this layout
     revisions              hash    collection → token of its last change; `*` → of any change
-    heads                  hash    collection → JSON {"last": id,
+    heads                  hash    collection → JSON {"last": id, "sequence": of its last change,
                                    "slots": [[number, path, ready, token]]}
     replies                hash    identity → instant, digest, outcome
     reply-times            zset    identity, by its instant
@@ -12,10 +12,16 @@ All keys begin with `{namespace}:`, whose braces put them into one hash slot of 
     live:<collection>      zset    keys of rows with a document, all of score 0: in byte order
     expiry:<collection>    zset    keys of such rows that expire, by the instant
     index:<collection>:<n> zset    entries of slot n, all of score 0: in byte order
-    lease:<collection>     string  who may commit for now; `lease:*` is for all collections
+    events:<collection>    zset    the outbox: changes, by their sequence
+    published              hash    collection → sequence up to which its events are published
+    holder:<collection>    string  the lease: who may commit for now; `holder:*` is for all
 
 Scores are doubles: integers up to 2^53 are exact. Microseconds reach that in the year 2255; the
 longest time to live is 100 years.
+
+Version 2 added sequences (absent in a head is 0), `events` and `published`. In version 1 leases
+were `lease:<collection>`. A namespace that is upgraded keeps a `lease:*` without an end: it stops
+the commits of processes of version 1 that still run, which would lose the sequences.
 """
 
 import struct
@@ -24,9 +30,11 @@ import orjson
 
 from holdfast_backends.encoding import BOOLEAN_CLASS, MAX_INDEXED_BYTES, NUMBER_CLASS, STRING_CLASS
 from holdfast_backends.errors import StorageError
-from holdfast_backends.store import Head, IdentityKey, IndexSlot, Row, StoredReply
+from holdfast_backends.store import EventRow, Head, IdentityKey, IndexSlot, Row, StoredReply
 
-VERSION = b"1"
+VERSION = b"2"
+FORMER_VERSION = b"1"
+"""What is upgraded at opening."""
 ALL = b"*"
 """Stands for all collections, among revisions and leases; no collection is named so."""
 
@@ -35,6 +43,8 @@ _HAS_DOCUMENT = 1
 _EXPIRES = 2
 _REPLY = struct.Struct(">qH")
 _LENGTH = struct.Struct(">H")
+_EVENT = struct.Struct(">QBQqHHH")
+_NOBODY = 0xFFFF  # in place of a length: there is no such text
 _BEHIND = b"\xff"  # above every first byte of a key
 
 
@@ -48,6 +58,8 @@ class Layout:
         self.heads = self._prefix + b"heads"
         self.replies = self._prefix + b"replies"
         self.reply_times = self._prefix + b"reply-times"
+        self.published = self._prefix + b"published"
+        self.former_lease = self._prefix + b"lease:*"
         self.probes = tuple(
             self._prefix + b"probe:" + kind for kind in (b"hash", b"zset", b"string")
         )
@@ -68,9 +80,13 @@ class Layout:
         """The entries of an index."""
         return self._prefix + b"index:%b:%d" % (collection.encode(), slot)
 
+    def events(self, collection: str) -> bytes:
+        """The events of a collection."""
+        return self._prefix + b"events:" + collection.encode()
+
     def lease(self, name: bytes) -> bytes:
         """The lease of a collection, or of ALL."""
-        return self._prefix + b"lease:" + name
+        return self._prefix + b"holder:" + name
 
 
 def pack_row(row: Row) -> bytes:
@@ -95,14 +111,14 @@ def unpack_row(key: bytes, packed: bytes) -> Row:
 def pack_head(head: Head) -> bytes:
     """A head. Not its next id but the last one: 2^63 has no place in 64 bits."""
     slots = [[slot.number, list(slot.path), slot.ready, slot.token] for slot in head.slots]
-    return orjson.dumps({"last": head.next_id - 1, "slots": slots})
+    return orjson.dumps({"last": head.next_id - 1, "sequence": head.sequence, "slots": slots})
 
 
 def unpack_head(packed: bytes) -> Head:
     """The head that `pack_head` packed."""
-    match orjson.loads(packed):
-        case {"last": int(last), "slots": list(slots)}:
-            return Head(last + 1, tuple(_unpack_slot(slot) for slot in slots))
+    match {"sequence": 0, **orjson.loads(packed)}:
+        case {"last": int(last), "sequence": int(sequence), "slots": list(slots)}:
+            return Head(last + 1, tuple(_unpack_slot(slot) for slot in slots), sequence)
         case _:
             raise StorageError("a collection's head cannot be read")
 
@@ -131,6 +147,41 @@ def unpack_reply(packed: bytes) -> StoredReply:
     at, length = _REPLY.unpack_from(packed)
     end = _REPLY.size + length
     return StoredReply(packed[_REPLY.size : end], packed[end:], at)
+
+
+def pack_event(event: EventRow) -> bytes:
+    """An event. It begins with its sequence, so no two of a collection are the same."""
+    sender, sender_length = _pack_text(event.sender)
+    message_id, message_id_length = _pack_text(event.message_id)
+    facts = event.sequence, event.kind, event.version, event.at
+    head = _EVENT.pack(*facts, len(event.key), sender_length, message_id_length)
+    return head + event.key + sender + message_id + event.document
+
+
+def unpack_event(packed: bytes) -> EventRow:
+    """The event that `pack_event` packed."""
+    sequence, kind, version, at, length, sender_length, message_id_length = _EVENT.unpack_from(
+        packed
+    )
+    end = _EVENT.size + length
+    key = packed[_EVENT.size : end]
+    sender, end = _unpack_text(packed, end, sender_length)
+    message_id, end = _unpack_text(packed, end, message_id_length)
+    return EventRow(sequence, kind, key, version, packed[end:], at, sender, message_id)
+
+
+def _pack_text(text: str | None) -> tuple[bytes, int]:
+    if text is None:
+        return b"", _NOBODY
+    packed = text.encode("utf-8", "surrogatepass")
+    return packed, len(packed)
+
+
+def _unpack_text(packed: bytes, start: int, length: int) -> tuple[str | None, int]:
+    if length == _NOBODY:
+        return None, start
+    end = start + length
+    return packed[start:end].decode("utf-8", "surrogatepass"), end
 
 
 def index_member(value: bytes, key: bytes) -> bytes:

@@ -7,7 +7,8 @@ and OOM are raised by the server at a script's first write or never; permissions
 when the store is opened (`PROBE`); a script that has written cannot be killed. What is written
 reaches the append-only file as one MULTI … EXEC, of which a crash leaves all or nothing.
 
-Values travel as bytes; no number passes through Lua's doubles but counts and key positions.
+Values travel as bytes; no number passes through Lua's doubles but counts, key positions and
+sequences (exact up to 2^53, as scores are).
 """
 
 from dataclasses import dataclass
@@ -164,13 +165,40 @@ return #old
 """
 )
 
+MARK = _script(
+    """
+-- Raise marks. KEYS: published. ARGV: (collection, sequence)…
+for i = 1, #ARGV, 2 do
+  local mark = redis.call('HGET', KEYS[1], ARGV[i])
+  if not mark or tonumber(mark) < tonumber(ARGV[i + 1]) then
+    -- A removal first: it is allowed when memory is used up, and so is what follows it.
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+return 0
+"""
+)
+
+FORGET_EVENTS = _script(
+    """
+-- Remove the first events. KEYS: events. ARGV: up to which sequence, how many at most.
+local count = math.min(redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1]), tonumber(ARGV[2]))
+if count > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[1], '0', count - 1)
+end
+return count
+"""
+)
+
 PROBE = _script(
     """
 -- Check the layout's version, and that this account may run every command that is needed.
--- KEYS: layout, a hash, a sorted set, a string (none of them kept). ARGV: version.
+-- KEYS: layout, a hash, a sorted set, a string (none of them kept), the former lease on all.
+-- ARGV: version, the former version, which is upgraded.
 -- A removal first: it is allowed when memory is used up, and so is what follows it.
 local version = redis.call('GET', KEYS[1])
-if version and version ~= ARGV[1] then
+if version and version ~= ARGV[1] and version ~= ARGV[2] then
   return version
 end
 redis.call('ZREM', KEYS[3], 'm')
@@ -186,12 +214,16 @@ redis.call('ZCOUNT', KEYS[3], '-inf', '0')
 redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '0', 'LIMIT', '0', '1')
 redis.call('ZRANGEBYLEX', KEYS[3], '-', '+', 'LIMIT', '0', '1')
 redis.call('ZREVRANGEBYLEX', KEYS[3], '+', '-', 'LIMIT', '0', '1')
+redis.call('ZREMRANGEBYRANK', KEYS[3], '0', '0')
 redis.call('TYPE', KEYS[3])
 redis.call('UNLINK', KEYS[3])
 redis.call('SET', KEYS[4], 'v', 'PX', '1000')
 redis.call('PTTL', KEYS[4])
 redis.call('DEL', KEYS[4])
-if not version then
+if version == ARGV[2] then
+  redis.call('SET', KEYS[5], 'upgraded')
+end
+if version ~= ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1])
 end
 return ARGV[1]

@@ -9,20 +9,22 @@ from holdfast_backends.contract import Capabilities
 from holdfast_backends.errors import SchemaError, StorageError, UnsafeStoreError
 from holdfast_backends.store import (
     Changes,
+    EventRow,
     Head,
     IndexSlot,
-    Row,
+    Scanned,
     Snapshot,
     Span,
     Unit,
 )
+from holdfast_backends.values import INTERNAL
 
 from .address import parse_address
-from .client import Argument, RedisClient, items, number, texts
+from .client import Argument, RedisClient, Reply, items, number, texts
 from .durability import Finding, check_durability, is_supported, server_version
-from .layout import ALL, VERSION, Layout, unpack_head
+from .layout import ALL, FORMER_VERSION, VERSION, Layout, unpack_event, unpack_head
 from .leases import Conflicts, Lease
-from .scripts import FORGET, MAX_ARGUMENTS, PROBE, READ
+from .scripts import FORGET, FORGET_EVENTS, MARK, MAX_ARGUMENTS, PROBE, READ, Script
 from .snapshot import RedisSnapshot
 from .turns import Turns
 from .unit import RedisUnit
@@ -123,29 +125,60 @@ class RedisStore:
 
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
-    ) -> Sequence[Row] | None:
+    ) -> Scanned | None:
         """See store.Store; not worth it here: a snapshot costs one round trip more."""
         del span, limit, declared
         return None
 
-    async def indexed_collections(self) -> Mapping[str, Head]:
+    async def heads(self) -> Mapping[str, Head]:
         """See store.Store."""
         arguments: list[Argument] = [b"HGETALL", 1, 0]
         reply = await self._client.call(READ, [self._layout.heads], arguments)
-        pairs = texts(items(reply)[0])
-        heads = {
-            name.decode(): unpack_head(packed)
-            for name, packed in zip(pairs[::2], pairs[1::2], strict=True)
+        return {name: unpack_head(packed) for name, packed in _hash(items(reply)[0]).items()}
+
+    async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
+        """See store.Store; one round trip."""
+        query: list[Argument] = [b"(%d" % after, b"+inf", b"LIMIT", 0, limit]
+        arguments: list[Argument] = [b"ZRANGEBYSCORE", 1, len(query), *query]
+        reply = await self._client.call(READ, [self._layout.events(collection)], arguments)
+        return [unpack_event(packed) for packed in texts(items(reply)[0])]
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """See store.Store; one round trip."""
+        keys = [self._layout.heads, self._layout.published]
+        arguments: list[Argument] = [b"HGETALL", 1, 0, b"HGETALL", 2, 0]
+        heads, published = items(await self._client.call(READ, keys, arguments))
+        marks = {name: int(mark) for name, mark in _hash(published).items()}
+        return {
+            name: marks.get(name, 0)
+            for name, packed in _hash(heads).items()
+            if not name.startswith(INTERNAL) and unpack_head(packed).sequence > marks.get(name, 0)
         }
-        return {name: head for name, head in heads.items() if head.slots}
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """See store.Store; it also works when the server's memory is used up."""
+        arguments: list[Argument] = []
+        for name, mark in marks.items():
+            arguments += (name.encode(), mark)
+        for first in range(0, len(arguments), MAX_ARGUMENTS):
+            chunk = arguments[first : first + MAX_ARGUMENTS]
+            await self._client.call(MARK, [self._layout.published], chunk)
+
+    async def forget_events(self, collection: str, upto: int, limit: int) -> int:
+        """See store.Store."""
+        return await self._forget(FORGET_EVENTS, [self._layout.events(collection)], upto, limit)
 
     async def forget_replies(self, before: int, limit: int) -> int:
         """See store.Store."""
         keys = [self._layout.replies, self._layout.reply_times]
+        return await self._forget(FORGET, keys, before, limit)
+
+    async def _forget(self, script: Script, keys: Sequence[bytes], bound: int, limit: int) -> int:
+        """Remove in parts, so that no script keeps the server long from others."""
         forgotten = 0
         while forgotten < limit:
             chunk = min(limit - forgotten, MAX_ARGUMENTS)
-            count = number(await self._client.call(FORGET, keys, [before, chunk]))
+            count = number(await self._client.call(script, keys, [bound, chunk]))
             forgotten += count
             if count < chunk:
                 break
@@ -190,8 +223,8 @@ class RedisStore:
             raise UnsafeStoreError(f"this Redis may lose acknowledged writes: {advice}")
 
     async def _check_layout(self, client: RedisClient) -> None:
-        keys = [self._layout.version, *self._layout.probes]
-        if await client.call(PROBE, keys, [VERSION]) != VERSION:
+        keys = [self._layout.version, *self._layout.probes, self._layout.former_lease]
+        if await client.call(PROBE, keys, [VERSION, FORMER_VERSION]) != VERSION:
             raise SchemaError("this namespace holds the data of another version")
 
     @property
@@ -206,3 +239,9 @@ class RedisStore:
             return Lease(client, [everybody])
         own = [self._layout.lease(name.encode()) for name in collections]
         return Lease(client, own, [everybody])
+
+
+def _hash(reply: Reply) -> dict[str, bytes]:
+    """A whole hash, by collection."""
+    pairs = texts(reply)
+    return {name.decode(): value for name, value in zip(pairs[::2], pairs[1::2], strict=True)}

@@ -32,10 +32,10 @@ class RedisUnit(RedisSnapshot):
         if self._committed:
             raise StorageError("a unit is committed at most once")
         self._committed = True
-        if not (changes.rows or changes.heads or changes.replies):
+        if not (changes.rows or changes.heads or changes.replies or changes.events):
             return
         _check_size(changes)
-        names = {*changes.heads, *(name for name, _key in changes.rows)}
+        names = {*changes.heads, *(name for name, _key in changes.rows), *changes.events}
         changed = [name.encode() for name in sorted(names)]
         leases = [self._layout.lease(name) for name in (*changed, ALL)]
         commands = self._commands(leases)
@@ -90,6 +90,7 @@ def _only_deletes(changes: Changes) -> bool:
 def _check_size(changes: Changes) -> None:
     size = sum(len(change.row.document or b"") for change in changes.rows.values())
     size += sum(len(reply.outcome) for reply in changes.replies.values())
+    size += sum(len(event.document) for events in changes.events.values() for event in events)
     if size > _MAX_BYTES:
         raise TooLargeError(f"at most {_MAX_BYTES} bytes can be written at once", {"bytes": size})
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from holdfast_backends.store import (
     Changes,
+    EventRow,
     Head,
     IndexSlot,
     Row,
@@ -14,7 +15,15 @@ from holdfast_backends.store import (
 
 from .client import Argument
 from .commands import Commands
-from .layout import Layout, index_member, pack_head, pack_identity, pack_reply, pack_row
+from .layout import (
+    Layout,
+    index_member,
+    pack_event,
+    pack_head,
+    pack_identity,
+    pack_reply,
+    pack_row,
+)
 
 _Gathered = dict[tuple[bytes, bytes], list[Argument]]
 
@@ -36,6 +45,8 @@ class Writes:
             self._row(name, change, changes.slots.get(name, ()))
         for identity, reply in changes.replies.items():
             self._reply(pack_identity(identity), reply)
+        for name, events in changes.events.items():
+            self._events(self._layout.events(name), events)
 
     def removals(self, commands: Commands) -> None:
         """Add what only removes: the server allows it even when its memory is used up."""
@@ -95,6 +106,10 @@ class Writes:
         self.identities.append(identity)
         self._put(self._layout.replies, identity, pack_reply(reply))
         self._score(self._layout.reply_times, reply.at, identity)
+
+    def _events(self, key: bytes, events: Sequence[EventRow]) -> None:
+        for event in events:
+            self._score(key, event.sequence, pack_event(event))
 
     def _put(self, key: bytes, field: bytes, value: bytes) -> None:
         self._additions.setdefault((b"HSET", key), []).extend((field, value))

@@ -182,7 +182,7 @@ async def test_a_place_of_an_index_forgets_its_earlier_path(
         found = await snapshot.scan(Span("tasks", 0), 10)
     assert [one.key for one in found] == [integer_key(2)]
     await keep(store, row(1, {"a": 1, "b": 2}), slots=[by_b])
-    assert dict(await store.indexed_collections()) == {"tasks": Head(1, (by_b,))}
+    assert dict(await store.heads()) == {"tasks": Head(1, (by_b,))}
 
 
 VALUES: Sequence[JsonValue] = (None, True, 1, "a", "ab", "b", "b", "x" * 600, [], {})
