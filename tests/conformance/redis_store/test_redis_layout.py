@@ -15,15 +15,17 @@ from holdfast_backends.redis_store.failures import translate, translated
 from holdfast_backends.redis_store.layout import (
     index_bound,
     index_member,
+    pack_event,
     pack_head,
     pack_identity,
     pack_reply,
     pack_row,
+    unpack_event,
     unpack_head,
     unpack_reply,
     unpack_row,
 )
-from holdfast_backends.store import Head, IndexSlot, Row, StoredReply
+from holdfast_backends.store import EventRow, Head, IndexSlot, Row, StoredReply
 
 scalars = st.one_of(
     st.none(),
@@ -73,10 +75,33 @@ def test_a_row_is_what_it_was(
     assert unpack_row(b"k", pack_row(row)) == row
 
 
+@pytest.mark.parametrize("sequence", [0, 1, 2**53 - 1])
 @pytest.mark.parametrize("next_id", [1, 2, 2**53 + 1, 2**63])
-def test_a_head_is_what_it_was(next_id: int) -> None:
-    head = Head(next_id, (IndexSlot(0, ("a", "b"), True), IndexSlot(15, ("ä",), False)))
+def test_a_head_is_what_it_was(next_id: int, sequence: int) -> None:
+    slots = (IndexSlot(0, ("a", "b"), True), IndexSlot(15, ("ä",), False))
+    head = Head(next_id, slots, sequence)
     assert unpack_head(pack_head(head)) == head
+
+
+def test_a_head_of_the_former_layout_has_seen_no_changes() -> None:
+    head = Head(8, (IndexSlot(0, ("a",), True, 5),))
+    assert unpack_head(b'{"last":7,"slots":[[0,["a"],true,5]]}') == head
+
+
+names = st.one_of(st.none(), st.just(""), st.text(max_size=4), st.just("𝄞" * 255))
+
+
+@given(
+    st.tuples(st.integers(1, 2**53 - 1), st.integers(1, 3), st.integers(1, 2**63 - 1)),
+    st.tuples(st.binary(max_size=20), st.binary(max_size=20)),
+    st.tuples(names, names),
+)
+def test_an_event_is_what_it_was(
+    facts: tuple[int, int, int], texts: tuple[bytes, bytes], who: tuple[str | None, str | None]
+) -> None:
+    sequence, kind, version = facts
+    event = EventRow(sequence, kind, texts[0], version, texts[1], -5, *who)
+    assert unpack_event(pack_event(event)) == event
 
 
 @given(st.binary(max_size=64), st.binary(max_size=64), st.integers(0, 2**53))
