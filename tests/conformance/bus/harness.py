@@ -7,7 +7,14 @@ from uuid import uuid4
 
 import aio_pika
 
-from holdfast_protocol.bus.contract import Bus, Consumer, Delivery, Publication, ReplyDelivery
+from holdfast_protocol.bus.contract import (
+    Broadcast,
+    Bus,
+    Consumer,
+    Delivery,
+    Publication,
+    ReplyDelivery,
+)
 from holdfast_protocol.bus.memory import MemoryBus
 from holdfast_protocol.bus.memory_broker import MemoryBroker
 from holdfast_protocol.bus.memory_letters import BuriedLetter
@@ -53,6 +60,27 @@ class Replies:
 
     async def next(self) -> ReplyDelivery:
         return await soon(self.received.get())
+
+
+class Heard:
+    """An `on_message` callback, and an `on_ready` one, that a test can wait on."""
+
+    def __init__(self) -> None:
+        self.broadcasts: asyncio.Queue[Broadcast] = asyncio.Queue()
+        self.readiness: asyncio.Queue[None] = asyncio.Queue()
+
+    def __call__(self, broadcast: Broadcast) -> None:
+        self.broadcasts.put_nowait(broadcast)
+
+    def ready(self) -> None:
+        self.readiness.put_nowait(None)
+
+    async def next(self) -> Broadcast:
+        return await soon(self.broadcasts.get())
+
+    async def bodies(self, count: int) -> list[bytes]:
+        """The next `count` bodies."""
+        return [(await self.next()).body for _ in range(count)]
 
 
 class Harness(Protocol):

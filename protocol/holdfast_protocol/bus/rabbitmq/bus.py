@@ -11,6 +11,7 @@ from pamqp.commands import Basic
 
 from holdfast_protocol.bus.checks import (
     check_agent,
+    check_announcements,
     check_body,
     check_namespace,
     check_prefetch,
@@ -28,17 +29,19 @@ from holdfast_protocol.bus.contract import (
     DeadLetter,
     DeadLetters,
     Delivery,
-    Listener,
     Publication,
     ReplyDelivery,
 )
 from holdfast_protocol.bus.deadletters import dead_letter_headers
+from holdfast_protocol.bus.rabbitmq.announcing import Announcer
 from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
 from holdfast_protocol.bus.rabbitmq.direct import DirectReplies, is_direct_address
+from holdfast_protocol.bus.rabbitmq.listening import RabbitListener
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError, UnroutableError
 from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
 from holdfast_protocol.bus.rabbitmq.topology import dead_exchange, messages_exchange
+from holdfast_protocol.bus.topics import check_patterns
 from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
 
 _TRANSIENT, _PERSISTENT = 1, 2
@@ -166,7 +169,9 @@ class RabbitBus:
         raise UnavailableError("Not there yet")
 
     async def announce(self, announcements: Sequence[Announcement]) -> list[bool]:
-        raise UnavailableError("Not there yet")
+        self._require_open()
+        check_announcements(announcements)
+        return await self._announcer.announce(announcements)
 
     async def listen(
         self,
@@ -174,8 +179,18 @@ class RabbitBus:
         patterns: Sequence[str],
         on_message: Callable[[Broadcast], None],
         on_ready: Callable[[], None] | None = None,
-    ) -> Listener:
-        raise UnavailableError("Not there yet")
+    ) -> RabbitListener:
+        self._require_open()
+        listener = RabbitListener(
+            self._consuming,
+            self._namespace,
+            exchange,
+            check_patterns(patterns),
+            on_message,
+            on_ready,
+        )
+        await self._start(listener)
+        return listener
 
     async def journal(self, body: bytes) -> None:
         raise UnavailableError("Not there yet")
@@ -214,7 +229,8 @@ class RabbitBus:
         self._consuming = Link(self._url, "consuming")
         self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
         self._direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
-        self._users: list[_Closable] = [self._publisher, self._direct_replies]
+        self._announcer = Announcer(self._publishing, self._namespace, self._timeout)
+        self._users: list[_Closable] = [self._publisher, self._direct_replies, self._announcer]
         try:
             await self._publishing.supervisor.start(self._timeout)
             await self._consuming.supervisor.start(self._timeout)

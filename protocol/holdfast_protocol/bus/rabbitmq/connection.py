@@ -15,7 +15,7 @@ from holdfast_protocol.bus.rabbitmq.driver import (
     lost_connections,
 )
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
-from holdfast_protocol.bus.rabbitmq.transport import FrameTransport
+from holdfast_protocol.bus.rabbitmq.transport import FrameReader, FrameTransport, Tap
 
 _log = logging.getLogger("holdfast.bus")
 
@@ -27,6 +27,31 @@ class WatchedConnection(aiormq.Connection):
     """The driver's connection, which notices a silent peer after 22 seconds and not 33."""
 
     HEARTBEAT_GRACE_MULTIPLIER = 2
+
+    def __init__(self, url: URL, transport: FrameTransport, name: str) -> None:
+        super().__init__(
+            url,
+            transport_factory=transport,
+            client_properties={"connection_name": f"holdfast {name}"},
+        )
+        self._transport = transport
+
+    @property
+    def reader(self) -> FrameReader:
+        """What the connection reads from. Raises ConnectionLostError before it is open."""
+        if self._transport.reader is None:
+            raise ConnectionLostError("not open")
+        return self._transport.reader
+
+
+def tap_channel(channel: aiormq.Channel, tap: Tap) -> None:
+    """Show the channel's frames to `tap` before the driver, until the channel closes."""
+    connection = channel.connection
+    if not isinstance(connection, WatchedConnection):
+        raise TypeError(f"expected a connection of ours, not {type(connection).__name__}")
+    reader, number = connection.reader, channel.number
+    reader.tap(number, tap)
+    channel.closing.add_done_callback(lambda _: reader.untap(number, tap))
 
 
 class Link:
@@ -72,11 +97,7 @@ class Link:
         return channel
 
     async def _connect(self) -> WatchedConnection:
-        connection = WatchedConnection(
-            self._url,
-            transport_factory=FrameTransport(self._on_blocked),
-            client_properties={"connection_name": f"holdfast {self._name}"},
-        )
+        connection = WatchedConnection(self._url, FrameTransport(self._on_blocked), self._name)
         with lost_connections():
             try:
                 async with asyncio.timeout(_ATTEMPT_TIMEOUT):

@@ -31,8 +31,8 @@ class Supervisor(Generic[R]):
     """Holds the current resource, or None while there is none.
 
     `make` waits for what it needs and may raise anything: that is logged, and tried again
-    after a delay that grows to 5 seconds. `on_lost` is called on the event loop as soon as a
-    resource is gone. `generation` counts the resources made.
+    after a delay that grows to 5 seconds. `on_up` is called on the event loop as soon as a
+    resource is there, `on_lost` as soon as it is gone. `generation` counts the resources made.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Supervisor(Generic[R]):
         name: str,
         make: Callable[[], Awaitable[R]],
         *,
+        on_up: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self.current: R | None = None
         self.generation = 0
         self._name = name
         self._make = make
+        self._on_up = on_up
         self._on_lost = on_lost
         self._closed = False
         self._asked_to_close = False
@@ -162,6 +164,8 @@ class Supervisor(Generic[R]):
         self.generation += 1
         self._up.set()
         _log.info("%s is up (%d)", self._name, self.generation)
+        if self._on_up is not None:
+            self._on_up()
         given_up = asyncio.create_task(self._given_up.wait())
         closing = resource.closing
         try:

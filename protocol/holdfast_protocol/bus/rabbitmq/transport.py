@@ -1,9 +1,9 @@
-"""The byte stream under a connection: bounded connecting, and frames made readable."""
+"""The byte stream under a connection: bounded connecting, frames made readable or taken over."""
 
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
@@ -14,6 +14,12 @@ from holdfast_protocol.bus.rabbitmq.repair import FRAME_METHOD, readable
 _BUFFER_BYTES = 1024 * 1024  # asyncio's 64 KiB would stop the socket at every larger body
 _BLOCKED = b"\x00\x0a\x00\x3c"
 _UNBLOCKED = b"\x00\x0a\x00\x3d"
+_HEAD = struct.Struct(">BHI")  # a frame's type, channel and size of its payload
+_HEARTBEAT = _HEAD.pack(8, 0, 0) + b"\xce"
+_SIGN_OF_LIFE_SECONDS = 2.0
+
+Tap: TypeAlias = Callable[[int, bytes], bool]
+"""Called with type and payload of each frame of a channel; True when the driver must not see it."""
 
 
 class FrameReader(asyncio.StreamReader):
@@ -30,9 +36,26 @@ class FrameReader(asyncio.StreamReader):
         self._part = 0
         self._frame_type = 0
         self._channel = 0
+        self._ahead = b""
+        self._taps: dict[int, Tap] = {}
+        self._clock = asyncio.get_running_loop().time
+        self._handed_out_at = self._clock()
+
+    def tap(self, channel: int, tap: Tap) -> None:
+        """Show all further frames of a channel to `tap` before the driver."""
+        self._taps[channel] = tap
+
+    def untap(self, channel: int, tap: Tap) -> None:
+        """Stop that; a later tap of a channel of the same number stays."""
+        if self._taps.get(channel) == tap:
+            del self._taps[channel]
 
     async def readexactly(self, n: int) -> bytes:
-        data = await super().readexactly(n)
+        if self._part == 0:
+            await self._read_ahead()
+        data, self._ahead = self._ahead[:n], self._ahead[n:]
+        if len(data) < n:
+            data += await super().readexactly(n - len(data))
         self._part = (self._part + 1) % 3
         if self._part == 1:
             self._frame_type = data[0]
@@ -46,6 +69,23 @@ class FrameReader(asyncio.StreamReader):
             self._notice_blocked(data)
         return data
 
+    async def _read_ahead(self) -> None:
+        """Until there is a frame for the driver: its head, and perhaps more, is in `_ahead`."""
+        while not self._ahead:
+            head = await super().readexactly(_HEAD.size)
+            kind, channel, size = _HEAD.unpack(head)
+            tap = self._taps.get(channel)
+            if tap is None:
+                self._ahead = head
+            else:
+                payload = await super().readexactly(size + 1)
+                if not tap(kind, payload[:-1]):
+                    self._ahead = head + payload
+                elif self._clock() - self._handed_out_at > _SIGN_OF_LIFE_SECONDS:
+                    # The driver gives a connection up on which it sees no frame for long.
+                    self._ahead = _HEARTBEAT
+        self._handed_out_at = self._clock()
+
     def _notice_blocked(self, data: bytes) -> None:
         if data.startswith(_BLOCKED):
             self._on_blocked(True)
@@ -54,10 +94,11 @@ class FrameReader(asyncio.StreamReader):
 
 
 class FrameTransport(TransportFactory):
-    """Opens TCP (amqp) or TLS (amqps) connections that read through a `FrameReader`."""
+    """Opens a TCP (amqp) or TLS (amqps) connection that reads through a `FrameReader`."""
 
     def __init__(self, on_blocked: Callable[[bool], None]) -> None:
         self._on_blocked = on_blocked
+        self.reader: FrameReader | None = None
 
     async def create(
         self,
@@ -76,4 +117,5 @@ class FrameTransport(TransportFactory):
             )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
+        self.reader = reader
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

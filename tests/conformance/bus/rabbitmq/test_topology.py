@@ -32,6 +32,7 @@ async def test_the_objects_are_those_of_the_wire_contract(
     } == {
         "holdfast.messages": ("topic", True, False),
         "holdfast.events": ("topic", True, False),
+        "holdfast.changes": ("topic", True, False),
         "holdfast.control": ("topic", True, False),
         "holdfast.dead": ("fanout", True, False),
     }
