@@ -11,7 +11,8 @@ from tests.conformance.store_contract.factories import ALONE, INDEXING, SHARED, 
 
 # Cheaper than TRUNCATE, which makes a new file of each of the two dozen indexes.
 _CLEAN = """
-DELETE FROM holdfast_records; DELETE FROM holdfast_messages; DELETE FROM holdfast_collections
+DELETE FROM holdfast_records; DELETE FROM holdfast_messages; DELETE FROM holdfast_collections;
+DELETE FROM holdfast_events; DELETE FROM holdfast_published
 """
 
 

@@ -5,7 +5,16 @@ from contextlib import suppress
 
 from holdfast_backends.encoding import integer_key
 from holdfast_backends.store import Changes, Head, RowChange, Store, Wanted
-from tests.conformance.store_contract.words import TASKS, contents, keep, load, reply, row
+from tests.conformance.store_contract.words import (
+    TASKS,
+    contents,
+    event,
+    keep,
+    load,
+    outbox,
+    reply,
+    row,
+)
 
 DEADLINE = 30.0
 STEPS = range(0, 120, 3)
@@ -26,9 +35,10 @@ async def _unit(store: Store, number: int) -> None:
     async with store.write([TASKS]) as unit:
         place = (TASKS, integer_key(number))
         await unit.load(Wanted([TASKS], [place], [("me", str(number))]))
-        changes = Changes(heads={TASKS: Head(number + 1)})
+        changes = Changes(heads={TASKS: Head(number + 1, sequence=number)})
         changes.rows[place] = RowChange(None, row(number, {"n": number}))
         changes.replies["me", str(number)] = reply(str(number))
+        changes.events[TASKS] = [event(number)]
         await unit.commit(changes)
 
 
@@ -37,9 +47,10 @@ async def test_a_cancelled_unit_is_whole_or_nothing(store: Store) -> None:
         await _cancelled_after(steps, asyncio.create_task(_unit(store, number)))
         place = (TASKS, integer_key(number))
         loaded = await load(store, Wanted([], [place], [("me", str(number))]))
-        assert len(loaded.rows) == len(loaded.replies)
+        events = await store.events(TASKS, number - 1, 1)
+        assert len(loaded.rows) == len(loaded.replies) == len(events)
     await asyncio.wait_for(keep(store, row(1_000, {})), DEADLINE)
-    assert await contents(store)
+    assert len(await contents(store)) == len(await outbox(store)) + 1
 
 
 async def test_cancelled_reads_leave_a_working_store(store: Store) -> None:

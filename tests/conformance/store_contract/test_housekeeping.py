@@ -74,13 +74,17 @@ async def test_two_that_forget_at_once_do_not_disturb_each_other(pair: tuple[Sto
     assert sum(forgotten) + remaining == 300
 
 
-async def test_indexed_collections_are_those_with_slots(store: Store) -> None:
+async def test_heads_are_those_of_all_collections(store: Store) -> None:
     indexed = Head(3, (IndexSlot(0, ("a",), ready=True), IndexSlot(2, ("b", "c"), ready=False)))
-    heads = {TASKS: indexed, "notes": Head(9)}
-    async with store.write(["notes", TASKS]) as unit:
+    heads = {TASKS: indexed, "notes": Head(9, sequence=12), "$locks": Head(1, sequence=2)}
+    async with store.write(["$locks", "notes", TASKS]) as unit:
         await unit.commit(Changes(heads=heads))
-    assert await store.indexed_collections() == {TASKS: indexed}
+    assert await store.heads() == heads
     async with store.write([TASKS]) as unit:
         await unit.load(Wanted([TASKS], [(TASKS, integer_key(1))], []))
         await unit.commit(Changes(heads={TASKS: Head(3)}))
-    assert await store.indexed_collections() == {}
+    assert await store.heads() == {**heads, TASKS: Head(3)}
+
+
+async def test_a_store_that_holds_nothing_has_no_heads(store: Store) -> None:
+    assert await store.heads() == {}

@@ -54,8 +54,10 @@ async def test_a_row_comes_back_as_it_was(store: Store, kept: Row) -> None:
         Head(2),
         Head(MAX_INTEGER + 1),
         Head(1, (IndexSlot(0, ("owner", "name"), ready=False), IndexSlot(15, (STRANGE,), True))),
+        Head(1, sequence=1),
+        Head(7, (IndexSlot(0, ("owner",), ready=True),), 2**53 - 1),
     ],
-    ids=["counting", "used up", "indexed"],
+    ids=["counting", "used up", "indexed", "changed", "changed for ever"],
 )
 async def test_a_head_comes_back_as_it_was(store: Store, head: Head) -> None:
     async with store.write([TASKS]) as unit:
@@ -64,11 +66,11 @@ async def test_a_head_comes_back_as_it_was(store: Store, head: Head) -> None:
 
 
 async def test_a_head_is_replaced(store: Store) -> None:
-    for head in (Head(2, (IndexSlot(3, ("a",), True),)), Head(5)):
+    for head in (Head(2, (IndexSlot(3, ("a",), True),), 8), Head(5, sequence=9)):
         async with store.write([TASKS]) as unit:
             await unit.load(Wanted([TASKS], [], []))
             await unit.commit(Changes(heads={TASKS: head}))
-    assert (await load(store, Wanted([TASKS], [], []))).heads == {TASKS: Head(5)}
+    assert (await load(store, Wanted([TASKS], [], []))).heads == {TASKS: Head(5, sequence=9)}
 
 
 async def test_a_reply_comes_back_as_it_was(store: Store) -> None:
@@ -110,7 +112,10 @@ async def test_everything_at_once(store: Store) -> None:
         (f"sender {number % 3}", f"id {number}"): reply(str(number), at=number)
         for number in range(1_500)
     }
-    heads = {name: Head(number + 2) for number, name in enumerate(sorted(set(names)))}
+    heads = {
+        name: Head(number + 2, sequence=number * 3)
+        for number, name in enumerate(sorted(set(names)))
+    }
     async with store.write(sorted(heads)) as unit:
         changed = {place: RowChange(None, new) for place, new in rows.items()}
         await unit.commit(Changes(heads, changed, replies))

@@ -169,4 +169,4 @@ async def test_an_index_declared_later_is_built_from_unchanged_rows(indexing_sto
     await keep(indexing_store, *rows, slots=[IndexSlot(0, ("owner",), ready=False)])
     async with indexing_store.read() as snapshot:
         assert list(await snapshot.scan(Span(TASKS, 0), 10)) == rows[::-1]
-    assert (await indexing_store.indexed_collections()).keys() == {TASKS}
+    assert (await indexing_store.heads()).keys() == {TASKS}

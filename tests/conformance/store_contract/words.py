@@ -7,8 +7,10 @@ import pytest
 
 from holdfast_backends.encoding import integer_key
 from holdfast_backends.store import (
+    UPDATED,
     Changes,
     CommitConflictError,
+    EventRow,
     Head,
     IndexSlot,
     Loaded,
@@ -43,6 +45,16 @@ def reply(text: str = "", at: int = 1) -> StoredReply:
     return StoredReply(f"digest of {text}".encode(), text.encode(), at)
 
 
+def event(
+    sequence: int, message_id: str | None = None, sender: str | None = "me", number: int = 1
+) -> EventRow:
+    """A change of the record with an integer id."""
+    document = encode_json({"id": number, "sequence": sequence})
+    return EventRow(
+        sequence, UPDATED, integer_key(number), sequence, document, 5, sender, message_id
+    )
+
+
 async def put(
     unit: Unit,
     rows: Sequence[Row],
@@ -65,11 +77,15 @@ async def put(
 
 
 async def keep(
-    store: Store, *rows: Row, collection: str = TASKS, slots: Sequence[IndexSlot] = ()
+    store: Store,
+    *rows: Row,
+    collection: str = TASKS,
+    slots: Sequence[IndexSlot] = (),
+    head: Head | None = None,
 ) -> None:
     """Put rows in a unit of their own."""
     async with store.write([collection]) as unit:
-        await put(unit, rows, collection, slots)
+        await put(unit, rows, collection, slots, head)
 
 
 async def answer(store: Store, *replies: tuple[str, StoredReply], sender: str = "me") -> None:
@@ -77,6 +93,19 @@ async def answer(store: Store, *replies: tuple[str, StoredReply], sender: str = 
     async with store.write([]) as unit:
         stored = {(sender, message_id): stored for message_id, stored in replies}
         await unit.commit(Changes(replies=stored))
+
+
+async def tell(store: Store, *events: EventRow, collection: str = TASKS) -> None:
+    """Put events into the outbox, and raise the head's sequence with them."""
+    async with store.write([collection]) as unit:
+        loaded = await unit.load(Wanted([collection], [], []))
+        head = loaded.heads.get(collection, Head())._replace(sequence=events[-1].sequence)
+        await unit.commit(Changes(heads={collection: head}, events={collection: list(events)}))
+
+
+async def outbox(store: Store, collection: str = TASKS) -> list[EventRow]:
+    """All events of a collection that are kept."""
+    return list(await store.events(collection, 0, 100_000))
 
 
 async def load(store: Store, wanted: Wanted) -> Loaded:
