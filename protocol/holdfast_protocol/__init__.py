@@ -1,7 +1,7 @@
 """What is said between agents: envelopes, the client that sends them, the errors they raise."""
 
 from .actions import Fence
-from .client import AgentClient
+from .client import AgentClient, HeldLock
 from .errors import (
     BusClosedError,
     CancelledRequestError,
@@ -36,6 +36,7 @@ __all__ = [
     "ExpiredError",
     "Fence",
     "ForbiddenError",
+    "HeldLock",
     "HoldfastError",
     "InternalError",
     "NoRouteError",

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from .errors import ValidationError
 from .jsonbytes import compact_json
 from .refusals import identifier
+from .validation import problem
 
 MAX_CONTROL_BYTES: Final = 64 * 1024
 
@@ -29,8 +31,12 @@ def cancel_body(message_id: str, sender: str | None) -> bytes:
     """The body that cancels a message.
 
     Raises:
-        ValidationError: an argument cannot be written as JSON.
+        ValidationError: no message can have that id, or that sender.
     """
+    for name, value in (("message_id", message_id), ("sender", sender)):
+        if identifier(value) is None and not (name == "sender" and value is None):
+            rule = "must be a string of 1 to 128 characters"
+            raise ValidationError(f"Invalid cancellation: {name} {rule}", problem((name,), rule))
     return compact_json({"type": "cancel", "message_id": message_id, "sender": sender})
 
 

@@ -6,13 +6,19 @@ from types import TracebackType
 from typing import Final, Self, Unpack
 
 from holdfast_protocol.actions import Description, Pong, Statistics
-from holdfast_protocol.bus.contract import Bus
+from holdfast_protocol.bus.contract import Announcement, Bus
 from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.client.answers import M, parsed
+from holdfast_protocol.client.background import Background
 from holdfast_protocol.client.composing import CallOptions, Composer
+from holdfast_protocol.client.dead_letters import DeadLettersClient
 from holdfast_protocol.client.exchange import Bounds, Exchange
+from holdfast_protocol.client.held_lock import Lease
+from holdfast_protocol.client.locking import LocksClient
+from holdfast_protocol.client.locks import LockContext
 from holdfast_protocol.client.pending import Counters
 from holdfast_protocol.client.storage import StorageClient
+from holdfast_protocol.control import cancel_body, cancel_key
 from holdfast_protocol.errors import BusClosedError, InternalError
 from holdfast_protocol.limits import MAX_MESSAGE_BYTES
 from holdfast_protocol.messages import AgentResponse
@@ -72,6 +78,9 @@ class AgentClient:
         self._bounds = Bounds(max_pending, max_pending_bytes, max_batch)
         self._retry = retry
         self._storage = StorageClient(self)
+        self._locks = LocksClient(self)
+        self._dead_letters = DeadLettersClient(self)
+        self._background = Background()
         self._entered = False
         self._exchange: Exchange | None = None
         self._stack = AsyncExitStack()
@@ -85,6 +94,16 @@ class AgentClient:
     def storage(self) -> StorageClient:
         """The storage agent's actions as typed methods."""
         return self._storage
+
+    @property
+    def locks(self) -> LocksClient:
+        """The lock actions as typed methods; `lock` is what most want."""
+        return self._locks
+
+    @property
+    def dead_letters(self) -> DeadLettersClient:
+        """What could not be processed: to be seen, sent again, removed."""
+        return self._dead_letters
 
     @property
     def counters(self) -> Counters:
@@ -136,6 +155,60 @@ class AgentClient:
         await exchange.carry(item)
         return item.message.id
 
+    async def cancel(
+        self, message_id: str, *, agent: str = "storage", sender: str | None = None
+    ) -> bool:
+        """Ask an agent not to execute a message; its own sender is the client's by default.
+
+        Returns when the broker has it: whether any process of that agent is there to hear it.
+        The request then ends in its own way: with CancelledRequestError, when the message was
+        not committed yet, and that is final; else as it would have, where `meta.cancel` is
+        `"too_late"` when the cancellation came before the answer. It may also not be heard in
+        time, and change nothing.
+
+        Raises:
+            ValidationError: no message can have that id or sender.
+            UnavailableError: the broker did not confirm.
+            BusClosedError: the client is not open.
+        """
+        _ = self._opened
+        body = cancel_body(message_id, self.sender if sender is None else sender)
+        (heard,) = await self._bus.announce([Announcement("control", cancel_key(agent), body)])
+        return heard
+
+    def lock(
+        self,
+        name: str,
+        *,
+        lease_seconds: float = 30.0,
+        wait: float | None = None,
+        owner: str | None = None,
+        renew: bool = True,
+        agent: str = "storage",
+    ) -> LockContext:
+        """Hold a lock for a while: one process at a time, in the whole system.
+
+            async with client.lock("deploy") as held:
+                await client.storage.save(task, fence=held.fence)
+
+        Args:
+            name: 1 to 255 characters.
+            lease_seconds: how long the lock outlives a holder that died; above 0, at most
+                86,400. It is renewed in the background, every third of that, unless `renew`
+                is false.
+            wait: seconds to wait while somebody else holds it, 0 to try once; by default the
+                client's timeout. Each request takes at most the client's timeout besides.
+            owner: who holds it, for people to read; by default the sender.
+
+        Entering raises ConflictError when somebody else holds it all the time, and leaving it
+        when the lock was lost meanwhile. Raises ValueError for a wait that is none.
+        """
+        locks = self._locks if agent == "storage" else LocksClient(self, agent)
+        patience = self._composer.timeout if wait is None else wait
+        return LockContext(
+            locks, self._background, Lease(name, lease_seconds, owner, renew), patience
+        )
+
     async def ping(self, agent: str, **options: Unpack[CallOptions]) -> Pong:
         """Whether an agent is there. Raises what `request` raises, and an answered error."""
         return await self._asked(Pong, agent, "agent_ping", options)
@@ -169,6 +242,7 @@ class AgentClient:
             exchange = Exchange(self._bus, self._bounds, retry=self._retry)
             await exchange.open(self.sender or _ANONYMOUS)
             stack.push_async_callback(exchange.close)
+            stack.push_async_callback(self._background.close)
             self._stack = stack.pop_all()
         self._exchange = exchange
         return self

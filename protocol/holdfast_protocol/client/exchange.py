@@ -26,6 +26,7 @@ from holdfast_protocol.errors import (
     HoldfastError,
     InternalError,
     NoRouteError,
+    OverloadedError,
     RequestTimeoutError,
     UnavailableError,
 )
@@ -144,10 +145,11 @@ class Exchange:
 
     async def _publish(self, items: list[Outgoing]) -> None:
         shipment = self._ship(items)
+        began_at = self._loop.time()
         try:
             await self._bus.publish(self._publication(items, shipment))
-        except (NoRouteError, UnavailableError) as error:
-            self._not_published(items, shipment, error)
+        except (NoRouteError, OverloadedError, UnavailableError) as error:
+            self._not_published(items, shipment, error, self._loop.time() - began_at)
         except HoldfastError as error:
             for item in items:
                 item.fail(type(error)(error.message, error.details), error)
@@ -157,6 +159,8 @@ class Exchange:
                 item.fail(InternalError("Publishing failed unexpectedly"), error)
         else:
             shipment.confirmed_at = self._loop.time()
+            for item in items:
+                item.reached = True
             if not items[0].wants_reply:
                 _confirm(items)
 
@@ -184,18 +188,27 @@ class Exchange:
         )
 
     def _not_published(
-        self, items: list[Outgoing], shipment: Shipment, error: NoRouteError | UnavailableError
+        self, items: list[Outgoing], shipment: Shipment, error: HoldfastError, took: float
     ) -> None:
+        """`took` is how many seconds the bus tried."""
         for item in items:
             if item.shipment is not shipment:
                 continue  # answered meanwhile, and waiting for its next attempt
-            # A queue that is gone only now tells nothing about an earlier attempt.
-            unknown = isinstance(error, UnavailableError) or item.attempts > 1
-            if unknown and self._retry:
+            item.reached |= isinstance(error, UnavailableError)
+            delay = backoff(item.attempts, shipment.spread, retry_after_of(error.details))
+            if self._retry and self._may_pass(item, error, delay + took):
                 item.failure = error
-                self._retry_in(backoff(item.attempts, shipment.spread), item)
+                self._retry_in(delay, item)
             else:
                 item.fail(type(error)(error.message, error.details), error)
+
+    def _may_pass(self, item: Outgoing, error: HoldfastError, seconds: float) -> bool:
+        """Whether to wait on after a publish that failed; another one would take so long."""
+        if item.reached:
+            return True  # a queue that is gone or full only now tells nothing about before
+        # An attempt that the timeout cuts short would leave unknown what is known now.
+        last_moment = min(item.expires_at, item.deadline_at)
+        return isinstance(error, OverloadedError) and self._loop.time() + seconds < last_moment
 
     def _postpone(self, item: Outgoing, response: AgentResponse) -> bool:
         """Whether to wait on after this error, instead of handing it out."""
@@ -209,7 +222,7 @@ class Exchange:
             return False
         if item.shipment is None:
             return True  # a late answer to an earlier attempt; the next one is coming anyway
-        delay = backoff(item.attempts, item.shipment.spread, retry_after_of(response))
+        delay = backoff(item.attempts, item.shipment.spread, retry_after_of(response.details))
         if self._loop.time() + delay >= min(item.expires_at, item.deadline_at):
             return False
         self._retry_in(delay, item)

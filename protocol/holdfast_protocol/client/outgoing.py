@@ -30,7 +30,8 @@ class Outgoing:
     """A message that was encoded and waits for its answer (or only for the broker's confirm).
 
     All moments are seconds of the event loop's clock. While `shipment` is None the message
-    waits: to be put into a shipment, or until `retry_at` when that is finite.
+    waits: to be put into a shipment, or until `retry_at` when that is finite. `reached` is
+    whether any attempt may have reached the agent's queue.
     """
 
     message: AgentMessage
@@ -44,6 +45,7 @@ class Outgoing:
     retry_at: float = inf
     attempts: int = 0
     shipment: Shipment | None = None
+    reached: bool = False
     failure: HoldfastError | None = field(default=None, repr=False)
 
     def due_at(self, generation: int) -> float:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from holdfast_protocol.actions import Fence
+
 RecordId: TypeAlias = int | str
 
 
@@ -11,11 +13,17 @@ def present(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def fence_fields(fence: Fence | None) -> dict[str, object] | None:
+    """A fence as it travels."""
+    return None if fence is None else {"lock": fence.lock, "token": fence.token}
+
+
 def save_payload(
     document: Mapping[str, object],
     collection: str | None,
     if_version: int | None,
     ttl_seconds: float | None,
+    fence: Fence | None = None,
 ) -> dict[str, object]:
     """For `storage_save`."""
     task = document if isinstance(document, dict) else dict(document)
@@ -26,6 +34,8 @@ def save_payload(
         payload["if_version"] = if_version
     if ttl_seconds is not None:
         payload["ttl_seconds"] = ttl_seconds
+    if fence is not None:
+        payload["fence"] = fence_fields(fence)
     return payload
 
 
@@ -36,6 +46,7 @@ def update_payload(
     append: Mapping[str, Sequence[object]] | None,
     collection: str | None,
     if_version: int | None,
+    fence: Fence | None = None,
 ) -> dict[str, object]:
     """For `storage_update`."""
     lists = None if append is None else {path: list(values) for path, values in append.items()}
@@ -46,4 +57,5 @@ def update_payload(
         append=lists,
         collection=collection,
         if_version=if_version,
+        fence=fence_fields(fence),
     )

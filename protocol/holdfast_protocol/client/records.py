@@ -64,6 +64,12 @@ class Record:
         return value if isinstance(value, bool) else None
 
     @property
+    def sequence(self) -> int | None:
+        """The collection's sequence as of this answer; after a write, that of its event."""
+        value = self.meta.get("sequence")
+        return value if type(value) is int else None
+
+    @property
     def replayed(self) -> bool:
         """Whether this is the stored answer to a message that was executed before."""
         return self.meta.get("replayed") is True

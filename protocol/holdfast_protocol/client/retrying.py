@@ -1,10 +1,11 @@
 """When a message is sent again. Always under the same id, so that a repetition is harmless."""
 
 import random
+from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
-from holdfast_protocol.messages import AgentResponse
+from pydantic import JsonValue
 
 RETRYABLE: Final = frozenset({"unavailable", "overloaded", "rate_limited"})
 """Answers after which a retry may help (wire contract, section 4)."""
@@ -42,9 +43,9 @@ def backoff(attempts: int, spread: float, retry_after: float = 0.0) -> float:
     return max(retry_after, ceiling / 2) + spread * ceiling / 2
 
 
-def retry_after_of(response: AgentResponse) -> float:
-    """What the agent asked for in `details.retry_after_seconds`; 0 without."""
-    asked = response.details.get("retry_after_seconds")
+def retry_after_of(details: Mapping[str, JsonValue]) -> float:
+    """What an error asked for in `details.retry_after_seconds`; 0 without."""
+    asked = details.get("retry_after_seconds")
     if isinstance(asked, bool) or not isinstance(asked, int | float):
         return 0.0
     return max(0.0, float(asked)) if isfinite(asked) else 0.0

@@ -1,13 +1,20 @@
 """Typed helpers for the storage actions. Source: the wire contract, section 6."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias, Unpack
+from typing import Literal, TypeAlias, Unpack
 
-from holdfast_protocol.actions import CollectionCount, IndexState
+from holdfast_protocol.actions import CollectionCount, Fence, IndexState
 from holdfast_protocol.client.answers import listed, parsed, unexpected
+from holdfast_protocol.client.asking import Requester, ask
 from holdfast_protocol.client.batches import Batch
 from holdfast_protocol.client.composing import CallOptions, ReadOptions
-from holdfast_protocol.client.payloads import RecordId, present, save_payload, update_payload
+from holdfast_protocol.client.payloads import (
+    RecordId,
+    fence_fields,
+    present,
+    save_payload,
+    update_payload,
+)
 from holdfast_protocol.client.queries import Query
 from holdfast_protocol.client.records import (
     Outcome,
@@ -24,18 +31,6 @@ Sort: TypeAlias = Sequence[tuple[str, Literal["asc", "desc"]]]
 _Operations: TypeAlias = list[dict[str, object]]
 _Outcomes: TypeAlias = list[Outcome]
 _Collections: TypeAlias = list[CollectionCount]
-
-
-class Requester(Protocol):
-    """What the helpers need of a client."""
-
-    async def request(
-        self,
-        recipient: str,
-        action: str,
-        payload: Mapping[str, object] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AgentResponse: ...
 
 
 class StorageClient:
@@ -57,18 +52,21 @@ class StorageClient:
         collection: str | None = None,
         if_version: int | None = None,
         ttl_seconds: float | None = None,
+        fence: Fence | None = None,
         **options: Unpack[CallOptions],
     ) -> Record:
         """Create a record, or replace the one with the document's `id`.
 
         Without an `id` the record gets the collection's next integer. `if_version` is the
         version that is to be replaced, 0 for "create only". `ttl_seconds` lets it expire.
+        With a `fence` it is written only while that lease holds.
 
         Raises:
-            ConflictError: another version is there; `details.current_version`.
+            ConflictError: another version is there, `details.current_version`; or the fence's
+                lease does not hold, `details.current_token`.
             TooLargeError: the document is over 1 MiB.
         """
-        payload = save_payload(document, collection, if_version, ttl_seconds)
+        payload = save_payload(document, collection, if_version, ttl_seconds, fence)
         return await self._record("storage_save", payload, options)
 
     async def get(
@@ -91,6 +89,7 @@ class StorageClient:
         append: Mapping[str, Sequence[object]] | None = None,
         collection: str | None = None,
         if_version: int | None = None,
+        fence: Fence | None = None,
         **options: Unpack[CallOptions],
     ) -> Record:
         """Change a record in place, atomically; the record after it.
@@ -100,10 +99,13 @@ class StorageClient:
 
         Raises:
             NotFoundError: there is no such record.
-            ConflictError: `if_version` is not its version; `details.current_version`.
+            ConflictError: `if_version` is not its version, `details.current_version`; or the
+                fence's lease does not hold, `details.current_token`.
             ValidationError: a change does not fit what is there.
         """
-        payload = update_payload(record_id, changes, increment, append, collection, if_version)
+        payload = update_payload(
+            record_id, changes, increment, append, collection, if_version, fence
+        )
         return await self._record("storage_update", payload, options)
 
     async def delete(
@@ -112,10 +114,16 @@ class StorageClient:
         *,
         collection: str | None = None,
         if_version: int | None = None,
+        fence: Fence | None = None,
         **options: Unpack[CallOptions],
     ) -> Record:
         """Delete a record; the record as it was. Raises NotFoundError or ConflictError."""
-        payload = present(task_id=record_id, collection=collection, if_version=if_version)
+        payload = present(
+            task_id=record_id,
+            collection=collection,
+            if_version=if_version,
+            fence=fence_fields(fence),
+        )
         return await self._record("storage_delete", payload, options)
 
     def list(
@@ -172,14 +180,26 @@ class StorageClient:
             raise unexpected("count")
         return response.result
 
-    def batch(self, *, atomic: bool = True, collection: str | None = None) -> Batch:
+    def batch(
+        self,
+        *,
+        atomic: bool = True,
+        collection: str | None = None,
+        fence: Fence | None = None,
+    ) -> Batch:
         """Collect operations, to execute them in one message: all or nothing when `atomic`.
 
-        `collection` is the default of the operations that name none.
+        `collection` is the default of the operations that name none; with a `fence` nothing
+        is written unless that lease holds.
         """
 
         async def execute(operations: _Operations, options: CallOptions) -> _Outcomes:
-            payload = present(operations=operations, atomic=atomic, collection=collection)
+            payload = present(
+                operations=operations,
+                atomic=atomic,
+                collection=collection,
+                fence=fence_fields(fence),
+            )
             response = await self._ask("storage_batch", payload, options)
             return outcomes_of(response.result)
 
@@ -205,9 +225,7 @@ class StorageClient:
     async def _ask(
         self, action: str, payload: Mapping[str, object], options: ReadOptions
     ) -> AgentResponse:
-        response = await self._client.request(self._agent, action, payload, **options)
-        response.raise_for_error()
-        return response
+        return await ask(self._client, self._agent, action, payload, options)
 
     async def _record(
         self, action: str, payload: Mapping[str, object], options: CallOptions
