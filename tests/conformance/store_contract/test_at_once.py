@@ -138,6 +138,15 @@ async def test_an_append_with_messages_of_some_rows_only_is_declined(store: Stor
     assert (await load(store, Wanted([], [], [("me", "m")]))).replies == {}
 
 
+async def test_an_append_with_a_message_of_no_row_tells_of_the_row_as_given(store: Store) -> None:
+    """A message may have failed: its reply is kept, and it is not the row's."""
+    await with_head(store, Head(1))
+    changes = new_rows(row(1, {}), after=Head(1))
+    changes.replies = {("me", "failed"): reply("failed")}
+    done = await store.append(TASKS, Head(1), changes)
+    assert await outbox(store) == (changes.events[TASKS] if done else [])
+
+
 @ON_POSTGRES
 @pytest.mark.parametrize("messages", [["m", "n", "o"], []])
 async def test_postgres_appends_in_one_statement(store: Store, messages: list[str]) -> None:
