@@ -13,10 +13,13 @@ from .executor import Clock, Executor
 from .indexing import build_indexes
 from .methods import BackendMethods
 from .operations import Operation
+from .outbox import Outbox, StoreOutbox
 from .outcomes import IndexState, Outcome
-from .store import Changes, CommitConflictError, Row, RowChange, Store, Wanted
+from .store import CommitConflictError, Row, Store, Wanted
+from .workspace import Workspace
 
 DEFAULT_RETENTION_SECONDS = 30 * 24 * 3600
+DEFAULT_EVENT_RETENTION_SECONDS = 24 * 3600
 _SWEEP_LIMIT = 1_000
 _REBUILD_SECONDS = 5.0
 _log = logging.getLogger("holdfast.backends")
@@ -34,6 +37,8 @@ class StoreBackend(BackendMethods):
         store: the engine. The backend opens and closes it.
         clock: gives the instant, microseconds since 1970.
         retention_seconds: how long a message's identity and reply are kept.
+        keep_events: whether changes are put into the outbox.
+        event_retention_seconds: how long they are kept there.
     """
 
     def __init__(
@@ -42,11 +47,18 @@ class StoreBackend(BackendMethods):
         *,
         clock: Clock = system_clock,
         retention_seconds: float = DEFAULT_RETENTION_SECONDS,
+        keep_events: bool = True,
+        event_retention_seconds: float = DEFAULT_EVENT_RETENTION_SECONDS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._retention = round(retention_seconds * 1_000_000)
-        self._executor = Executor(store, clock)
+        self._keep_events = keep_events
+        self._event_retention = round(event_retention_seconds * 1_000_000)
+        self._outbox = StoreOutbox(store, keeps_events=keep_events)
+        self._executor = Executor(
+            store, clock, keeps_events=keep_events, on_events=self._outbox.notice
+        )
         self._builders: dict[str, asyncio.Task[None]] = {}
         self._unbuilt: set[str] = set()
 
@@ -54,6 +66,11 @@ class StoreBackend(BackendMethods):
     def capabilities(self) -> Capabilities:
         """What this backend guarantees, as it is configured."""
         return self._store.capabilities
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events of its changes."""
+        return self._outbox
 
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """As `contract.Backend.execute`."""
@@ -64,7 +81,8 @@ class StoreBackend(BackendMethods):
         return outcomes
 
     async def sweep(self) -> int:
-        """As `contract.Backend.sweep`: at most 1,000 records and 1,000 identities at once."""
+        """As `contract.Backend.sweep`: at most 1,000 records, 1,000 identities and 1,000 events of
+        each collection at once."""
         now = self._clock()
         forgotten = await self._store.forget_replies(now - self._retention, _SWEEP_LIMIT)
         expired = await self._expired(now)
@@ -72,7 +90,8 @@ class StoreBackend(BackendMethods):
         for collection in sorted({name for name, _row in expired}):
             keys = [row.key for name, row in expired if name == collection]
             buried += await self._bury(collection, keys, now)
-        return forgotten + buried
+        pruned = await self._outbox.prune(now - self._event_retention, _SWEEP_LIMIT)
+        return forgotten + buried + pruned
 
     async def _expired(self, now: int) -> Sequence[tuple[str, Row]]:
         try:
@@ -87,18 +106,12 @@ class StoreBackend(BackendMethods):
             async with self._store.write([collection]) as unit:
                 wanted = Wanted([collection], [(collection, key) for key in keys], [])
                 loaded = await unit.load(wanted)
-                changes = Changes()
-                head = loaded.heads.get(collection)
-                if head is not None and head.slots:
-                    changes.slots[collection] = head.slots
-                for place, row in loaded.rows.items():
-                    if row.document is None or row.expires_at is None or row.expires_at > now:
-                        continue
-                    tombstone = Row(row.key, row.version, None, row.created_at, now)
-                    changes.rows[place] = RowChange(row, tombstone)
-                if changes.rows:
-                    await unit.commit(changes)
-                return len(changes.rows)
+                workspace = Workspace(loaded, now, keeps_events=self._keep_events)
+                buried = workspace.bury_expired(collection)
+                if buried:
+                    await unit.commit(workspace.changes())
+            self._outbox.notice()
+            return buried
         except CommitConflictError:
             return 0  # somebody writes there: the next sweep will find what is left
 
@@ -128,7 +141,7 @@ class StoreBackend(BackendMethods):
     async def __aenter__(self) -> Self:
         await self._store.__aenter__()
         try:
-            for collection, head in (await self._store.indexed_collections()).items():
+            for collection, head in (await self._store.heads()).items():
                 if not all(slot.ready for slot in head.slots):
                     self._build(collection)
         except BaseException:

@@ -180,3 +180,36 @@ def check_document(document: object) -> JsonObject:
     if document.get("id") is not None:
         check_id(document["id"])
     return document
+
+
+MAX_LEASE_SECONDS = 24 * 3600.0
+_MAX_LOCK_NAME_CHARS = 255
+_MAX_OWNER_CHARS = 128
+
+
+def check_lock_name(name: object, loc: Loc) -> None:
+    """Refuse what names no lock: 1–255 characters, not beginning with `$`."""
+    if not isinstance(name, str) or not 0 < len(name) <= _MAX_LOCK_NAME_CHARS:
+        raise InvalidValueError("a lock's name has 1 to 255 characters", loc)
+    check_text(name, loc)
+
+
+def check_owner(owner: object) -> None:
+    """Refuse what names no owner: 1–128 characters."""
+    if not isinstance(owner, str) or not 0 < len(owner) <= _MAX_OWNER_CHARS:
+        raise InvalidValueError("an owner has 1 to 128 characters", ("owner",))
+    check_text(owner, ("owner",))
+
+
+def check_token(token: object, loc: Loc) -> None:
+    """Refuse what is no fencing token: an integer from 1."""
+    is_integer = isinstance(token, int) and not isinstance(token, bool)
+    if not is_integer or not 1 <= token <= MAX_INTEGER:  # type: ignore[operator]
+        raise InvalidValueError("a fencing token is an integer from 1", loc)
+
+
+def check_lease(seconds: object) -> None:
+    """Refuse a lease that is not above 0 and at most a day."""
+    if not is_number(seconds) or not 0 < seconds <= MAX_LEASE_SECONDS:
+        message = f"lease_seconds is a number above 0, at most {MAX_LEASE_SECONDS:.0f}"
+        raise InvalidValueError(message, ("lease_seconds",))

@@ -5,29 +5,15 @@ backend by writing a `Store` (`store.py`) and running `holdfast_backends.testing
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from .capabilities import Capabilities
 from .operations import Operation
+from .outbox import Outbox
 from .outcomes import Outcome
 
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a backend guarantees. What it cannot do it refuses; it never ignores it.
-
-    Args:
-        durable: an acknowledged write survives the death of this process.
-        crash_safe: … and the death of the machine: it was flushed to disk before the answer.
-        shared: several processes may use the same store at once.
-        indexes: declared paths become real indexes.
-    """
-
-    durable: bool
-    crash_safe: bool
-    shared: bool
-    indexes: bool
+__all__ = ["Backend", "Capabilities"]
 
 
 class Backend(Protocol):
@@ -36,6 +22,11 @@ class Backend(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What this backend guarantees, as it is configured."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events of its changes."""
         ...
 
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
@@ -56,8 +47,9 @@ class Backend(Protocol):
         ...
 
     async def sweep(self) -> int:
-        """Remove what has expired (records, identities past their retention), a bounded
-        amount at a time; return how many. Called now and then by the service."""
+        """Remove what has expired (records, each with a `deleted` event; identities and published
+        events past their retention), a bounded amount at a time; return how many. Called now
+        and then by the service."""
         ...
 
     async def __aenter__(self) -> Self:

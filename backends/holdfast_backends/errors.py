@@ -5,6 +5,10 @@
     ├── ConflictError          conflict           version mismatch, or a message id used twice
     ├── InvalidValueError      validation_error   the request can never succeed as it is
     ├── TooLargeError          too_large          a document or result over its limit
+    ├── DeadlineError          expired            its deadline passed before the commit
+    ├── RequestCancelledError  cancelled          its sender cancelled it before the commit
+    ├── LockNotHeldError       not_found          nobody holds that lock
+    ├── EventsPrunedError      not_found          those events are no longer kept
     ├── UnavailableError       unavailable        the store cannot be reached now
     ├── SchemaError            storage_error      the schema is not the one this version knows
     └── UnsafeStoreError       storage_error      the store may lose what it acknowledged
@@ -80,6 +84,42 @@ class TooLargeError(StorageError):
     """A document, result or batch over its limit."""
 
     error_type = "too_large"
+
+
+class DeadlineError(StorageError):
+    """The message's deadline had passed when its turn came; nothing was executed."""
+
+    error_type = "expired"
+
+    def __init__(self) -> None:
+        super().__init__("The deadline had passed; this delivery was not executed")
+
+
+class RequestCancelledError(StorageError):
+    """The sender cancelled the message before it was committed; it never will be."""
+
+    error_type = "cancelled"
+
+
+class LockNotHeldError(StorageError):
+    """Nobody holds this lock (any more)."""
+
+    error_type = "not_found"
+
+
+class EventsPrunedError(StorageError):
+    """Events after the given sequence are no longer kept; `details.first_sequence` is the oldest
+    that is."""
+
+    error_type = "not_found"
+
+    def __init__(self, collection: str, after: int, first_sequence: int) -> None:
+        self.first_sequence = first_sequence
+        super().__init__(
+            f"The events of {collection} after {after} are no longer kept; "
+            f"you can start after {first_sequence - 1}",
+            {"first_sequence": first_sequence},
+        )
 
 
 class UnavailableError(StorageError):

@@ -7,19 +7,27 @@ working set, commit what became of it. When another process came between (a stor
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TypeAlias, cast
 
 from . import finder
-from .encoding import record_key
-from .errors import ConflictError, StorageError, TooLargeError, UnavailableError
+from .errors import (
+    ConflictError,
+    DeadlineError,
+    RequestCancelledError,
+    StorageError,
+    TooLargeError,
+    UnavailableError,
+)
+from .identity import Identity
+from .lock_operations import LOCKS, Acquire, Inspect, Release, Renew
+from .locking import check_fence, run_lock
 from .operations import (
     Collections,
     Count,
     Delete,
     Find,
     Get,
-    Identity,
     Index,
     Operation,
     Save,
@@ -33,6 +41,7 @@ from .outcomes import (
     Failed,
     Found,
     IndexState,
+    Leased,
     Outcome,
     Page,
     Saved,
@@ -40,6 +49,7 @@ from .outcomes import (
 from .replies import decode_outcome
 from .scanning import FIRST_CHUNK_ROWS, NeedsSnapshotError, SingleScan
 from .store import (
+    Changes,
     CommitConflictError,
     Head,
     Loaded,
@@ -48,6 +58,7 @@ from .store import (
     Unit,
     Wanted,
 )
+from .survey import Survey, survey_of
 from .workspace import Workspace
 
 MAX_ATTEMPTS = 50
@@ -58,84 +69,26 @@ Clock: TypeAlias = Callable[[], int]
 """Gives the instant: microseconds since 1970-01-01T00:00:00Z."""
 
 
-def is_write(operation: Operation) -> bool:
-    """Whether an operation may change the store."""
-    if isinstance(operation, Transaction):
-        return any(isinstance(inner, (Save, Update, Delete)) for inner in operation.operations)
-    if isinstance(operation, Index):
-        return operation.paths is not None
-    return isinstance(operation, (Save, Update, Delete))
-
-
-def identity_of(operation: Operation) -> Identity | None:
-    """The identity that makes a write take effect once; reads have none."""
-    if isinstance(operation, (Save, Update, Delete)):
-        return operation.identity
-    if isinstance(operation, Transaction) and operation.identity and is_write(operation):
-        return operation.identity
-    return None
-
-
-@dataclass(slots=True)
-class _Survey:
-    """What a batch needs to know and to lock."""
-
-    collections: dict[str, None] = field(default_factory=dict)
-    rows: dict[tuple[str, bytes], None] = field(default_factory=dict)
-    identities: list[Identity | None] = field(default_factory=list)
-    writes: bool = False
-    scans: bool = False
-    everything: bool = False
-
-    def add(self, operation: Operation) -> None:
-        match operation:
-            case Save(document=document, collection=collection):
-                self.writes = True
-                self.collections[collection] = None
-                wanted = document.get("id")
-                if isinstance(wanted, (int, str)):
-                    self.rows[(collection, record_key(wanted))] = None
-            case Update() | Delete():
-                self.writes = True
-                self._needs_row(operation.collection, operation)
-            case Get():
-                self._needs_row(operation.collection, operation)
-            case Find() | Count():
-                self.scans = True
-                self.collections[operation.collection] = None
-            case Index():
-                self.writes |= operation.paths is not None
-                self.collections[operation.collection] = None
-            case Collections():
-                self.scans = self.everything = True
-            case Transaction():
-                for inner in operation.operations:
-                    self.add(inner)
-
-    def _needs_row(self, collection: str, operation: Get | Update | Delete) -> None:
-        self.collections[collection] = None
-        self.rows[(collection, record_key(operation.id))] = None
-
-    def wanted(self) -> Wanted:
-        known = (identity for identity in self.identities if identity is not None)
-        messages = dict.fromkeys((identity.sender, identity.message_id) for identity in known)
-        return Wanted(sorted(self.collections), list(self.rows), list(messages))
-
-
-def _survey(operations: Sequence[Operation]) -> _Survey:
-    survey = _Survey()
-    for operation in operations:
-        survey.add(operation)
-        survey.identities.append(identity_of(operation))
-    return survey
-
-
 class Executor:
-    """Executes operations over a store. See `contract.Backend.execute`."""
+    """Executes operations over a store. See `contract.Backend.execute`.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Args:
+        keeps_events: whether changes go into the outbox.
+        on_events: called after a commit that put something there.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        keeps_events: bool = True,
+        on_events: Callable[[], None] | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._keeps_events = keeps_events
+        self._on_events = on_events
         self._heads: dict[str, Head] = {}  # as last seen: only ever used with the store's check
 
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
@@ -166,7 +119,7 @@ class Executor:
             outcomes = await self._append(operations)
             if outcomes is not None:
                 return outcomes
-        survey = _survey(operations)
+        survey = survey_of(operations)
         wanted = survey.wanted()
         for _attempt in range(MAX_ATTEMPTS):
             try:
@@ -176,7 +129,7 @@ class Executor:
         raise UnavailableError("others keep changing the same records; try again")
 
     async def _attempt(
-        self, operations: Sequence[Operation], survey: _Survey, wanted: Wanted
+        self, operations: Sequence[Operation], survey: Survey, wanted: Wanted
     ) -> list[Outcome]:
         async with AsyncExitStack() as stack:
             unit: Unit | None = None
@@ -189,25 +142,37 @@ class Executor:
                     self._store.read(single=not survey.scans)
                 )
             loaded = await _load(snapshot, wanted)
-            builds = self._store.capabilities.indexes
-            workspace = Workspace(loaded, self._clock(), builds_indexes=builds)
+            workspace = self._workspace(loaded)
             outcomes = await _executed(operations, survey.identities, snapshot, workspace)
             if unit is not None and workspace.is_changed:
-                await unit.commit(workspace.changes())
+                changes = workspace.changes()
+                await unit.commit(changes)
+                self._committed(changes)
             self._remember_heads(wanted, workspace)
             return outcomes
+
+    def _workspace(self, loaded: Loaded) -> Workspace:
+        return Workspace(
+            loaded,
+            self._clock(),
+            builds_indexes=self._store.capabilities.indexes,
+            keeps_events=self._keeps_events,
+        )
+
+    def _committed(self, changes: Changes) -> None:
+        if changes.events and self._on_events is not None:
+            self._on_events()
 
     async def _page_at_once(self, find: Find) -> Outcome | None:
         """A short page by a single statement; None when it takes a snapshot after all."""
         head = self._heads.get(find.collection)
         if head is None or find.limit is None or find.limit >= FIRST_CHUNK_ROWS:
             return None
-        builds = self._store.capabilities.indexes
-        remembered = Loaded({find.collection: head}, {}, {})
-        workspace = Workspace(remembered, self._clock(), builds_indexes=builds)
+        workspace = self._workspace(Loaded({find.collection: head}, {}, {}))
         scan = SingleScan(self._store, head.slots)
         try:
-            return await finder.find(find, scan, workspace)
+            page = await finder.find(find, scan, workspace)
+            return replace(page, sequence=scan.sequence)
         except NeedsSnapshotError:
             return None
         except UnavailableError:
@@ -223,14 +188,16 @@ class Executor:
         head = self._heads.pop(collection, None)
         if head is None or any(save.collection != collection for save in saves):
             return None
-        workspace = Workspace(Loaded({collection: head}, {}, {}), self._clock())
+        workspace = self._workspace(Loaded({collection: head}, {}, {}))
         identities = [save.identity for save in saves]
         outcomes = [
             _point_outcome(save, identity, workspace)
             for save, identity in zip(saves, identities, strict=True)
         ]
-        if not await self._store.append(collection, head, workspace.changes()):
+        changes = workspace.changes()
+        if not await self._store.append(collection, head, changes):
             return None
+        self._committed(changes)
         self._heads[collection] = workspace.head(collection)
         return outcomes
 
@@ -242,7 +209,11 @@ class Executor:
 
 
 def _is_create(operation: Operation) -> bool:
-    return isinstance(operation, Save) and operation.document.get("id") is None
+    return (
+        isinstance(operation, Save)
+        and operation.document.get("id") is None
+        and operation.fence is None
+    )
 
 
 async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:
@@ -263,8 +234,9 @@ async def _executed(
         if isinstance(operation, _POINT_OPERATIONS):
             outcomes.append(_point_outcome(operation, identity, workspace))
             continue
-        outcome = None if identity is None else _replayed(operation, identity, workspace)
+        outcome = None if identity is None else _decided(operation, identity, workspace)
         if outcome is None:
+            workspace.actor = identity
             outcome = await _run(operation, snapshot, workspace)
             if identity is not None:
                 workspace.remember(identity, outcome)
@@ -276,23 +248,32 @@ def _point_outcome(
     operation: Save | Get | Update | Delete, identity: Identity | None, workspace: Workspace
 ) -> Outcome:
     """Execute once on one record, which is loaded already."""
+    workspace.actor = identity
     if identity is None:
         return _run_point(operation, workspace)
-    outcome = _replayed(operation, identity, workspace)
+    outcome = _decided(operation, identity, workspace)
     if outcome is None:
         outcome = _run_point(operation, workspace)
         workspace.remember(identity, outcome)
     return outcome
 
 
-def _replayed(operation: Operation, identity: Identity, workspace: Workspace) -> Outcome | None:
-    """What was answered to this message before; None when it is new."""
+def _decided(operation: Operation, identity: Identity, workspace: Workspace) -> Outcome | None:
+    """What is answered without executing: the answer given before, or that it is too late;
+    None when the message is to be executed now."""
     stored = workspace.stored(identity)
-    if stored is None:
-        return None
-    if stored.digest != identity.digest:
-        return Failed(ConflictError("this message id was used for another message before"))
-    return decode_outcome(stored.outcome, operation)
+    if stored is not None:
+        if stored.digest != identity.digest:
+            return Failed(ConflictError("this message id was used for another message before"))
+        return decode_outcome(stored.outcome, operation)
+    if identity.cancelled:
+        # Kept, so that it holds for whoever gets the message again.
+        cancelled = Failed(RequestCancelledError("The sender cancelled it before it was committed"))
+        workspace.remember(identity, cancelled)
+        return cancelled
+    if identity.deadline is not None and identity.deadline <= workspace.now:
+        return Failed(DeadlineError())
+    return None
 
 
 _POINT_OPERATIONS = (Save, Get, Update, Delete)
@@ -301,6 +282,8 @@ _POINT_OPERATIONS = (Save, Get, Update, Delete)
 def _run_point(operation: Save | Get | Update | Delete, workspace: Workspace) -> Outcome:
     """Execute on one record, which is loaded already."""
     try:
+        if not isinstance(operation, Get) and operation.fence is not None:
+            check_fence(operation.fence, workspace)
         match operation:
             case Save():
                 return workspace.save(operation)
@@ -311,7 +294,7 @@ def _run_point(operation: Save | Get | Update | Delete, workspace: Workspace) ->
             case Delete():
                 return workspace.delete(operation)
     except StorageError as error:
-        return Failed(error)
+        return Failed(error, sequence=workspace.head(operation.collection).sequence)
 
 
 async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
@@ -320,22 +303,38 @@ async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -
             case Save() | Get() | Update() | Delete():
                 return _run_point(operation, workspace)
             case Find():
-                return await finder.find(operation, snapshot, workspace)
+                page = await finder.find(operation, snapshot, workspace)
+                return replace(page, sequence=workspace.head(operation.collection).sequence)
             case Count():
-                return Counted(await finder.count(operation, snapshot, workspace))
+                count = await finder.count(operation, snapshot, workspace)
+                return Counted(count, workspace.head(operation.collection).sequence)
             case Collections():
                 return CollectionCounts(await finder.collection_counts(snapshot, workspace))
             case Index():
                 return workspace.index(operation)
             case Transaction():
                 return await _transaction(operation, snapshot, workspace)
+            case Acquire() | Renew() | Release() | Inspect():
+                return run_lock(operation, workspace)
     except UnavailableError:
         raise
     except StorageError as error:
-        return Failed(error)
+        return Failed(error, sequence=workspace.head(_collection_of(operation)).sequence)
+
+
+def _collection_of(operation: Operation) -> str:
+    match operation:
+        case Acquire() | Renew() | Release() | Inspect():
+            return LOCKS
+        case Collections() | Transaction():
+            return ""
+        case _:
+            return operation.collection
 
 
 async def _transaction(operation: Transaction, snapshot: Snapshot, workspace: Workspace) -> Outcome:
+    if operation.fence is not None:
+        check_fence(operation.fence, workspace)
     workspace.begin()
     outcomes: list[Outcome] = []
     total = 2
@@ -343,7 +342,8 @@ async def _transaction(operation: Transaction, snapshot: Snapshot, workspace: Wo
         outcome = await _run(inner, snapshot, workspace)
         if operation.atomic and isinstance(outcome, Failed):
             workspace.undo()
-            return Failed(outcome.error, index)
+            sequence = workspace.head(_collection_of(inner)).sequence
+            return Failed(outcome.error, index, sequence=sequence)
         total += _size(outcome)
         if operation.max_bytes is not None and total > operation.max_bytes:
             workspace.undo()
@@ -366,5 +366,5 @@ def _size(outcome: Outcome) -> int:
             return size + len(next_cursor or "") + _ENVELOPE_BYTES
         case CollectionCounts(counts):
             return 96 * len(counts) + _ENVELOPE_BYTES
-        case Counted() | Failed() | IndexState() | Batched():
+        case Counted() | Failed() | IndexState() | Leased() | Batched():
             return _ENVELOPE_BYTES

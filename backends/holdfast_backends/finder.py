@@ -27,7 +27,7 @@ from .scanning import (
 )
 from .sorting import Sort, is_by_id, place_of, position_of
 from .store import Row, Snapshot, Span
-from .values import encode_json
+from .values import INTERNAL, encode_json
 from .workspace import Workspace
 
 _FACTS_BYTES = 256
@@ -66,7 +66,13 @@ async def collection_counts(
     counts = dict(await snapshot.counts(workspace.now))
     for name in {collection for collection, _change in workspace.touched_rows()}:
         counts[name] = counts.get(name, 0) + _difference(workspace, name)
-    return tuple(sorted((name, number) for name, number in counts.items() if number))
+    return tuple(
+        sorted(
+            (name, number)
+            for name, number in counts.items()
+            if number and not name.startswith(INTERNAL)
+        )
+    )
 
 
 def _difference(workspace: Workspace, collection: str) -> int:

@@ -68,7 +68,7 @@ async def build_chunk(unit: Unit, collection: str, progress: Progress) -> Progre
     is_last = len(rows) < progress.rows
     if is_last:
         slots = tuple(replace(slot, ready=True) for slot in head.slots)
-        changes.heads[collection] = Head(head.next_id, slots)
+        changes.heads[collection] = Head(head.next_id, slots, head.sequence)
     await unit.commit(changes)
     return None if is_last else replace(progress, after=rows[-1].key, rows=_next_size(rows))
 

@@ -5,30 +5,39 @@ It keeps the same bytes as the durable stores do, so that what it hands out is n
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from .backend import DEFAULT_RETENTION_SECONDS, StoreBackend, system_clock
+from .backend import (
+    DEFAULT_EVENT_RETENTION_SECONDS,
+    DEFAULT_RETENTION_SECONDS,
+    StoreBackend,
+    system_clock,
+)
 from .contract import Capabilities
 from .errors import InvalidValueError, StorageError
 from .executor import Clock
 from .opening import BackendOptions
 from .store import (
     Changes,
+    EventRow,
     Head,
     IdentityKey,
     IndexSlot,
     Loaded,
     Row,
+    Scanned,
     Snapshot,
     Span,
     StoredReply,
     Unit,
     Wanted,
 )
+from .values import INTERNAL
 
 
 @dataclass(slots=True)
@@ -58,14 +67,22 @@ class _Collection:
         return [row for row in rows if row.expires_at is not None and row.expires_at <= now]
 
 
+_MAX_EVENTS = 100_000
+
+
 class MemoryStore:
-    """A store in this process's memory. Open or not makes no difference to it."""
+    """A store in this process's memory. Open or not makes no difference to it.
+
+    Of each collection it keeps the newest 100,000 events, also when nobody publishes them.
+    """
 
     def __init__(self) -> None:
         self._collections: dict[str, _Collection] = {}
         self._heads: dict[str, Head] = {}
         # By age: replies are added with rising instants, so the oldest stand first.
         self._replies: dict[IdentityKey, StoredReply] = {}
+        self._events: dict[str, deque[EventRow]] = {}
+        self._published: dict[str, int] = {}
         self._lock = asyncio.Lock()
 
     @property
@@ -96,14 +113,45 @@ class MemoryStore:
 
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
-    ) -> Sequence[Row] | None:
+    ) -> Scanned | None:
         """Not worth it here: a snapshot costs nothing."""
         del span, limit, declared
         return None
 
-    async def indexed_collections(self) -> Mapping[str, Head]:
-        """The heads that declare indexes."""
-        return {name: head for name, head in self._heads.items() if head.slots}
+    async def heads(self) -> Mapping[str, Head]:
+        """The heads of all collections."""
+        return dict(self._heads)
+
+    async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
+        """The first events above a sequence."""
+        events = self._events.get(collection)
+        if not events:
+            return []
+        # One for each sequence, so a place follows from it; a deque is walked from its nearer end.
+        start = max(0, after + 1 - events[0].sequence)
+        return [events[place] for place in range(start, min(start + limit, len(events)))]
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """The collections with changes past their mark."""
+        return {
+            name: self._published.get(name, 0)
+            for name, head in self._heads.items()
+            if head.sequence > self._published.get(name, 0) and not name.startswith(INTERNAL)
+        }
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """Raise marks."""
+        for name, mark in marks.items():
+            self._published[name] = max(mark, self._published.get(name, 0))
+
+    async def forget_events(self, collection: str, upto: int, limit: int) -> int:
+        """Remove the first events."""
+        events = self._events.get(collection, deque())
+        forgotten = 0
+        while events and events[0].sequence <= upto and forgotten < limit:
+            events.popleft()
+            forgotten += 1
+        return forgotten
 
     async def forget_replies(self, before: int, limit: int) -> int:
         """Remove stored replies older than an instant."""
@@ -155,6 +203,11 @@ class MemoryStore:
                 collection = self._collections[name] = _Collection()
             collection.put(change.row)
         self._replies.update(changes.replies)
+        for name, events in changes.events.items():
+            kept = self._events.get(name)
+            if kept is None:
+                kept = self._events[name] = deque(maxlen=_MAX_EVENTS)
+            kept.extend(events)
 
     def collections(self) -> Mapping[str, _Collection]:
         """All collections that ever had a row."""
@@ -214,6 +267,8 @@ class InMemoryBackend(StoreBackend):
     Args:
         clock: gives the instant, microseconds since 1970.
         retention_seconds: how long a message's identity and reply are kept.
+        keep_events: whether changes are put into the outbox.
+        event_retention_seconds: how long they are kept there.
     """
 
     def __init__(
@@ -221,8 +276,16 @@ class InMemoryBackend(StoreBackend):
         *,
         clock: Clock = system_clock,
         retention_seconds: float = DEFAULT_RETENTION_SECONDS,
+        keep_events: bool = True,
+        event_retention_seconds: float = DEFAULT_EVENT_RETENTION_SECONDS,
     ) -> None:
-        super().__init__(MemoryStore(), clock=clock, retention_seconds=retention_seconds)
+        super().__init__(
+            MemoryStore(),
+            clock=clock,
+            retention_seconds=retention_seconds,
+            keep_events=keep_events,
+            event_retention_seconds=event_retention_seconds,
+        )
 
 
 def open_memory(url: str, options: BackendOptions) -> InMemoryBackend:
@@ -233,4 +296,9 @@ def open_memory(url: str, options: BackendOptions) -> InMemoryBackend:
     """
     if url != "memory://":
         raise InvalidValueError("the in-memory backend's URL is memory:// and nothing more")
-    return InMemoryBackend(clock=options.clock, retention_seconds=options.retention_seconds)
+    return InMemoryBackend(
+        clock=options.clock,
+        retention_seconds=options.retention_seconds,
+        keep_events=options.keep_events,
+        event_retention_seconds=options.event_retention_seconds,
+    )

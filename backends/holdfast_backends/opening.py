@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol
 
-from .backend import DEFAULT_RETENTION_SECONDS, system_clock
+from .backend import (
+    DEFAULT_EVENT_RETENTION_SECONDS,
+    DEFAULT_RETENTION_SECONDS,
+    system_clock,
+)
 from .contract import Backend
 from .errors import InvalidValueError
 from .executor import Clock
@@ -32,6 +36,8 @@ class BackendOptions:
     Args:
         namespace: the prefix of keys where a store is shared with others (Redis).
         retention_seconds: how long a message's identity and reply are kept.
+        keep_events: whether changes are put into the outbox.
+        event_retention_seconds: how long they are kept there once they are published.
         allow_unsafe: also open a store that may lose what it acknowledged.
         pool_size: connections to a database server.
         clock: gives the instant, microseconds since 1970.
@@ -39,6 +45,8 @@ class BackendOptions:
 
     namespace: str = "holdfast"
     retention_seconds: float = DEFAULT_RETENTION_SECONDS
+    keep_events: bool = True
+    event_retention_seconds: float = DEFAULT_EVENT_RETENTION_SECONDS
     allow_unsafe: bool = False
     pool_size: int = 8
     clock: Clock = field(default=system_clock)

@@ -21,6 +21,8 @@ from .checks import (
 from .cursors import read_cursor
 from .errors import InvalidValueError, TooLargeError
 from .filters import EVERYTHING, Filter
+from .identity import Fence, Identity
+from .lock_operations import Acquire, Inspect, LockOperation, Release, Renew
 from .paths import Path, parse_path
 from .sorting import Sort, SortKey, parse_sort, place_of
 from .values import (
@@ -35,14 +37,20 @@ from .values import (
 
 __all__ = [
     "MAX_INDEX_PATHS",
+    "Acquire",
     "Collections",
     "Count",
     "Delete",
+    "Fence",
     "Find",
     "Get",
     "Identity",
     "Index",
+    "Inspect",
+    "LockOperation",
     "Operation",
+    "Release",
+    "Renew",
     "Save",
     "Simple",
     "SortKey",
@@ -60,21 +68,6 @@ MAX_FIELDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose message a write is.
-
-    Args:
-        sender: who sent it, 1–128 characters.
-        message_id: the logical id, 1–128 characters.
-        digest: of the action and the canonical payload; tells a duplicate from a reuse.
-    """
-
-    sender: str
-    message_id: str
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Save:
     """Keep a document; without an id (or a null one) under the next integer.
 
@@ -86,6 +79,7 @@ class Save:
     if_version: int | None = None
     ttl_seconds: float | None = None
     identity: Identity | None = None
+    fence: Fence | None = None
     encoded: bytes = field(init=False, repr=False, compare=False)
     """The document's JSON, its id first, or without one where it has none yet."""
 
@@ -159,6 +153,7 @@ class Update:
     collection: str = DEFAULT_COLLECTION
     if_version: int | None = None
     identity: Identity | None = None
+    fence: Fence | None = None
 
     def __post_init__(self) -> None:
         check_collection(self.collection)
@@ -206,6 +201,7 @@ class Delete:
     collection: str = DEFAULT_COLLECTION
     if_version: int | None = None
     identity: Identity | None = None
+    fence: Fence | None = None
 
     def __post_init__(self) -> None:
         check_collection(self.collection)
@@ -305,12 +301,14 @@ class Transaction:
         atomic: all or nothing.
         max_bytes: results that would be larger together fail (`TooLargeError`), changing nothing.
         identity: of the message that holds the writes.
+        fence: the whole is refused unless this lease holds.
     """
 
     operations: tuple[Simple, ...]
     atomic: bool = True
     max_bytes: int | None = None
     identity: Identity | None = None
+    fence: Fence | None = None
 
     def __post_init__(self) -> None:
         if not self.operations:
@@ -319,7 +317,7 @@ class Transaction:
             raise TooLargeError(f"a batch has at most {MAX_OPERATIONS} operations")
 
 
-Operation: TypeAlias = Simple | Index | Transaction
+Operation: TypeAlias = Simple | Index | Transaction | LockOperation
 
 
 def parse_fields(paths: Sequence[object] | None) -> tuple[Path, ...] | None:

@@ -1,5 +1,8 @@
 """What a backend answers: one outcome for each operation, in order.
 
+An outcome's `sequence` is that of the collection's last change when it was decided: a write's own
+change, and for a read (or a failure) the last one that it saw. 0 before the first.
+
 Documents travel as the JSON bytes that the store keeps; whoever needs the value decodes it.
 Instants are integers: microseconds since 1970-01-01T00:00:00Z.
 """
@@ -42,6 +45,7 @@ class Saved(NamedTuple):
     record: Record
     created: bool
     replayed: bool = False
+    sequence: int = 0
 
 
 class Found(NamedTuple):
@@ -49,6 +53,7 @@ class Found(NamedTuple):
 
     record: Record
     replayed: bool = False
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Page:
     records: tuple[Record, ...]
     next_cursor: str | None
     size: int = field(default=0, compare=False)
+    sequence: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class Counted:
     """Of `Count`."""
 
     count: int
+    sequence: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,22 @@ class IndexState:
     ready: bool
 
 
+class Leased(NamedTuple):
+    """Of `Acquire`, `Renew`, `Release` (the lease as it was) and `Inspect`: a lock's lease.
+
+    `token` is the fencing token: it rises with each time that the lock is acquired. Instants
+    are microseconds since 1970-01-01T00:00:00Z.
+    """
+
+    name: str
+    owner: str
+    token: int
+    acquired_at: int
+    expires_at: int
+    replayed: bool = False
+    sequence: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The operation failed, and changed nothing.
@@ -96,6 +119,7 @@ class Failed:
     error: StorageError
     index: int | None = None
     replayed: bool = False
+    sequence: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +131,5 @@ class Batched:
 
 
 Outcome: TypeAlias = (
-    Saved | Found | Page | Counted | CollectionCounts | IndexState | Batched | Failed
+    Saved | Found | Page | Counted | CollectionCounts | IndexState | Leased | Batched | Failed
 )

@@ -5,11 +5,14 @@ says so), so its document together with the kept id gives the first answer again
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from .errors import (
     ConflictError,
     InvalidValueError,
+    LockNotHeldError,
+    RequestCancelledError,
     StorageError,
     TaskNotFoundError,
     TooLargeError,
@@ -22,6 +25,7 @@ from .outcomes import (
     Failed,
     Found,
     IndexState,
+    Leased,
     Outcome,
     Page,
     Record,
@@ -48,7 +52,8 @@ def encode_outcome(outcome: Outcome) -> bytes:
         key, version, _document, made, changed, expires = outcome.record
         tail = "true" if outcome.created else "false"
         until = "null" if expires is None else expires
-        return f'["saved","{key.hex()}",{version},{made},{changed},{until},{tail}]'.encode()
+        facts = f'"{key.hex()}",{version},{made},{changed},{until}'
+        return f'["saved",{facts},{tail},{outcome.sequence}]'.encode()
     return encode_json(_stored(outcome))
 
 
@@ -57,32 +62,30 @@ def decode_outcome(text: bytes, operation: Operation) -> Outcome:
     stored = decode_json(text)
     outcome = _restored(stored, operation)
     match outcome:
-        case Saved(record, created):
-            return Saved(record, created, replayed=True)
-        case Found(record):
-            return Found(record, replayed=True)
-        case Batched(outcomes):
-            return Batched(outcomes, replayed=True)
-        case Failed(error, index):
-            return Failed(error, index, replayed=True)
+        case Saved() | Found() | Leased():
+            return outcome._replace(replayed=True)
+        case Batched() | Failed():
+            return replace(outcome, replayed=True)
         case _:
             return outcome
 
 
 def _stored(outcome: Outcome) -> Stored:
     match outcome:
-        case Saved(record, created):
-            return ["saved", *_facts(record), created]
-        case Found(record):
-            return ["found", *_whole(record)]
-        case Failed(error, index):
-            return ["failed", *_error(error), index]
+        case Saved(record, created, sequence=sequence):
+            return ["saved", *_facts(record), created, sequence]
+        case Found(record, sequence=sequence):
+            return ["found", *_whole(record), sequence]
+        case Failed(error, index, sequence=sequence):
+            return ["failed", *_error(error), index, sequence]
+        case Leased(name, owner, token, acquired_at, expires_at, sequence=sequence):
+            return ["leased", name, owner, token, acquired_at, expires_at, sequence]
         case Batched(outcomes):
             return ["batched", [_stored(inner) for inner in outcomes]]
-        case Page(records, next_cursor):
-            return ["page", [_whole(record) for record in records], next_cursor]
-        case Counted(count):
-            return ["counted", count]
+        case Page(records, next_cursor, sequence=sequence):
+            return ["page", [_whole(record) for record in records], next_cursor, sequence]
+        case Counted(count, sequence):
+            return ["counted", count, sequence]
         case CollectionCounts(counts):
             return ["collections", [[name, count] for name, count in counts]]
         case IndexState(paths, ready):
@@ -107,16 +110,20 @@ def _error(error: StorageError) -> Stored:
 
 def _restored(stored: JsonValue, operation: Operation) -> Outcome:
     match stored:
-        case ["saved", str(key), int(version), int(made), int(changed), expires, bool(created)]:
+        case ["saved", str(key), int(version), int(made), int(changed), expires, *rest]:
             assert isinstance(operation, Save)  # noqa: S101 — the digest is of this action
             record = _record(b"", key, version, made, changed, expires)
             document = saved_document(operation, record.id)
-            return Saved(_record(document, key, version, made, changed, expires), created)
+            record = _record(document, key, version, made, changed, expires)
+            return Saved(record, rest[:1] == [True], sequence=_sequence(rest[1:]))
         case ["found", *whole]:
-            return Found(_whole_record(whole))
-        case ["failed", str(kind), str(message), dict(details), list(subject), index]:
+            return Found(_whole_record(whole[:6]), sequence=_sequence(whole[6:]))
+        case ["failed", str(kind), str(message), dict(details), list(subject), index, *rest]:
             position = index if isinstance(index, int) else None
-            return Failed(_restored_error(kind, message, details, subject), position)
+            error = _restored_error(kind, message, details, subject)
+            return Failed(error, position, sequence=_sequence(rest))
+        case ["leased", str(name), str(owner), int(token), int(acquired), int(expires), *rest]:
+            return Leased(name, owner, token, acquired, expires, sequence=_sequence(rest))
         case ["batched", list(inner)]:
             assert isinstance(operation, Transaction)  # noqa: S101 — the digest is of this action
             pairs = zip(inner, operation.operations, strict=True)
@@ -125,13 +132,23 @@ def _restored(stored: JsonValue, operation: Operation) -> Outcome:
             return _restored_read(stored)
 
 
+def _sequence(rest: list[JsonValue]) -> int:
+    """The sequence that stands last; what an earlier version kept has none."""
+    match rest:
+        case [int(sequence)]:
+            return sequence
+        case _:
+            return 0
+
+
 def _restored_read(stored: JsonValue) -> Outcome:
     match stored:
-        case ["page", list(records), cursor]:
+        case ["page", list(records), cursor, *rest]:
             text = cursor if isinstance(cursor, str) else None
-            return Page(tuple(_whole_record(record) for record in records), text)
-        case ["counted", int(count)]:
-            return Counted(count)
+            found = tuple(_whole_record(record) for record in records)
+            return Page(found, text, sequence=_sequence(rest))
+        case ["counted", int(count), *rest]:
+            return Counted(count, _sequence(rest))
         case ["collections", list(counts)]:
             return CollectionCounts(tuple(_named_count(pair) for pair in counts))
         case _:
@@ -162,7 +179,9 @@ def _named_count(stored: JsonValue) -> tuple[str, int]:
 
 
 _PLAIN_ERRORS: Final[dict[str, Callable[[str, JsonObject], StorageError]]] = {
+    "cancelled": RequestCancelledError,
     "conflict": ConflictError,
+    "not_found": LockNotHeldError,
     "too_large": TooLargeError,
 }
 

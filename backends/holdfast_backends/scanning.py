@@ -44,6 +44,8 @@ class SingleScan:
         self._store = store
         self._declared = declared
         self._used = False
+        self.sequence = 0
+        """The collection's sequence in that state; known once scanned."""
 
     async def scan(self, span: Span, limit: int) -> Sequence[Row]:
         """The rows.
@@ -51,13 +53,14 @@ class SingleScan:
         Raises:
             NeedsSnapshotError: at the second scan, or when the store cannot answer it at once.
         """
-        rows = None
+        scanned = None
         if not self._used:
             self._used = True
-            rows = await self._store.scan_once(span, limit, self._declared)
-        if rows is None:
+            scanned = await self._store.scan_once(span, limit, self._declared)
+        if scanned is None:
             raise NeedsSnapshotError
-        return rows
+        self.sequence = scanned.sequence
+        return scanned.rows
 
 
 class Breath:

@@ -1,6 +1,11 @@
 """The SQLite backend: one file on this machine, created where there is none."""
 
-from .backend import DEFAULT_RETENTION_SECONDS, StoreBackend, system_clock
+from .backend import (
+    DEFAULT_EVENT_RETENTION_SECONDS,
+    DEFAULT_RETENTION_SECONDS,
+    StoreBackend,
+    system_clock,
+)
 from .executor import Clock
 from .opening import BackendOptions
 from .sql.sqlite_store import SqliteStore
@@ -13,6 +18,8 @@ class SqliteBackend(StoreBackend):
         url: `sqlite:///relative.db`, `sqlite:////absolute.db`, or `sqlite://` for memory.
         clock: gives the instant, microseconds since 1970.
         retention_seconds: how long a message's identity and reply are kept.
+        keep_events: whether changes are put into the outbox.
+        event_retention_seconds: how long they are kept there.
 
     Raises:
         InvalidValueError: the URL is malformed.
@@ -24,8 +31,16 @@ class SqliteBackend(StoreBackend):
         *,
         clock: Clock = system_clock,
         retention_seconds: float = DEFAULT_RETENTION_SECONDS,
+        keep_events: bool = True,
+        event_retention_seconds: float = DEFAULT_EVENT_RETENTION_SECONDS,
     ) -> None:
-        super().__init__(SqliteStore(url), clock=clock, retention_seconds=retention_seconds)
+        super().__init__(
+            SqliteStore(url),
+            clock=clock,
+            retention_seconds=retention_seconds,
+            keep_events=keep_events,
+            event_retention_seconds=event_retention_seconds,
+        )
 
 
 def open_sqlite(url: str, options: BackendOptions) -> SqliteBackend:
@@ -34,4 +49,10 @@ def open_sqlite(url: str, options: BackendOptions) -> SqliteBackend:
     Raises:
         InvalidValueError: the URL is malformed.
     """
-    return SqliteBackend(url, clock=options.clock, retention_seconds=options.retention_seconds)
+    return SqliteBackend(
+        url,
+        clock=options.clock,
+        retention_seconds=options.retention_seconds,
+        keep_events=options.keep_events,
+        event_retention_seconds=options.event_retention_seconds,
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from .contract import Capabilities
+from .capabilities import Capabilities
 from .encoding import index_value
 from .paths import Path, lookup
 from .values import decode_document
@@ -66,14 +66,37 @@ class IndexSlot:
 
 
 class Head(NamedTuple):
-    """What is kept of a collection itself: its next integer id, and its declared indexes.
+    """What is kept of a collection itself: its next integer id, its declared indexes, and how
+    many changes its records have seen.
 
     `next_id` is 2^63 when the integers are used up. It does not fit a signed 64-bit column:
-    a store keeps `next_id - 1`, the largest id used.
+    a store keeps `next_id - 1`, the largest id used. `sequence` is that of the last change.
     """
 
     next_id: int = 1
     slots: tuple[IndexSlot, ...] = ()
+    sequence: int = 0
+
+
+class EventRow(NamedTuple):
+    """A change of a record, as the outbox keeps it: committed with the change itself.
+
+    `kind` is one of `CREATED`, `UPDATED`, `DELETED`; `document` is the state after the change,
+    before it for a deletion. `at` is microseconds since 1970-01-01T00:00:00Z. `sender` and
+    `message_id` name the message that made the change; None where none did (expiry).
+    """
+
+    sequence: int
+    kind: int
+    key: bytes
+    version: int
+    document: bytes
+    at: int
+    sender: str | None = None
+    message_id: str | None = None
+
+
+CREATED, UPDATED, DELETED = 1, 2, 3
 
 
 class StoredReply(NamedTuple):
@@ -143,12 +166,22 @@ class Changes:
 
     `heads` are the heads that changed, and `slots` the index slots of every collection that
     has any and has changed rows: the store keeps `index_entries` of the new rows for them.
+    `events` are the changes for the outbox, by collection, in their sequence; each is new.
     """
 
     heads: dict[str, Head] = field(default_factory=dict)
     rows: dict[RowKey, RowChange] = field(default_factory=dict)
     replies: dict[IdentityKey, StoredReply] = field(default_factory=dict)
     slots: dict[str, tuple[IndexSlot, ...]] = field(default_factory=dict)
+    events: dict[str, list[EventRow]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a single scan found, and the collection's sequence in the same state."""
+
+    rows: Sequence[Row]
+    sequence: int
 
 
 def index_entries(row: Row | None, slots: Iterable[IndexSlot]) -> dict[int, bytes]:
@@ -227,8 +260,9 @@ class Store(Protocol):
         ...
 
     async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
-        """Commit new records of one collection, all under new integer ids, without a unit
-        around them; as durable as a unit's commit.
+        """Commit new records of one collection, all under new integer ids, with their events
+        (one for each, in order, or none at all), without a unit around them; as durable as a
+        unit's commit.
 
         `expected` is the collection's head as the caller remembers it. False when it is another
         by now, a message's reply is kept already, or the store does not do this: then nothing
@@ -241,7 +275,7 @@ class Store(Protocol):
 
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
-    ) -> Sequence[Row] | None:
+    ) -> Scanned | None:
         """The first rows of a span, at most `limit`, without a snapshot around them.
 
         `declared` are the collection's indexes as the caller remembers them. None when they are
@@ -249,8 +283,30 @@ class Store(Protocol):
         """
         ...
 
-    async def indexed_collections(self) -> Mapping[str, Head]:
-        """The heads that declare indexes, so that unfinished builds go on after a restart."""
+    async def heads(self) -> Mapping[str, Head]:
+        """The heads of all collections that have one."""
+        ...
+
+    async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
+        """The first events of a collection whose sequence is above `after`, in order.
+
+        What is committed is seen at once, and never an event before one with a lower sequence.
+        """
+        ...
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """The collections (not the internal ones) with changes past their mark, and the mark:
+        the sequence up to which events are published, 0 before the first."""
+        ...
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """Raise the marks of collections; one that is higher already stays. Need not be
+        durable at once: what is published again does no harm."""
+        ...
+
+    async def forget_events(self, collection: str, upto: int, limit: int) -> int:
+        """Remove the events with a sequence of at most `upto`, the first `limit` of them; how
+        many were."""
         ...
 
     async def forget_replies(self, before: int, limit: int) -> int:

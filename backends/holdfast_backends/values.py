@@ -21,6 +21,8 @@ MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
 MAX_TTL_SECONDS = 3_155_760_000
 DEFAULT_COLLECTION = "tasks"
+INTERNAL = "$"
+"""What the names of collections begin with that are ours: their changes are no events."""
 
 _COLLECTION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")

@@ -11,11 +11,11 @@ from typing import TypeVar
 from .checks import check_document
 from .encoding import integer_key, record_key
 from .errors import ConflictError, StorageError, TaskNotFoundError
+from .identity import Identity
 from .operations import (
     MAX_INDEX_PATHS,
     Delete,
     Get,
-    Identity,
     Index,
     Save,
     Update,
@@ -24,9 +24,22 @@ from .operations import (
 from .outcomes import Found, IndexState, Outcome, Record, Saved
 from .paths import parse_path
 from .replies import encode_outcome, saved_document
-from .store import Changes, Head, IndexSlot, Loaded, Row, RowChange, RowKey, StoredReply
+from .store import (
+    CREATED,
+    DELETED,
+    UPDATED,
+    Changes,
+    EventRow,
+    Head,
+    IndexSlot,
+    Loaded,
+    Row,
+    RowChange,
+    RowKey,
+    StoredReply,
+)
 from .updates import updated
-from .values import MAX_INTEGER, RecordId, decode_document, encode_json
+from .values import INTERNAL, MAX_INTEGER, RecordId, decode_document, encode_json
 
 _NEW = Head()
 _K = TypeVar("_K")
@@ -40,16 +53,23 @@ class Workspace:
         loaded: what the store knew.
         now: the instant of the unit, microseconds since 1970.
         builds_indexes: whether the store has real indexes, so that new ones must be built.
+        keeps_events: whether changes go into the outbox; they are counted in any case.
     """
 
-    def __init__(self, loaded: Loaded, now: int, *, builds_indexes: bool = True) -> None:
+    def __init__(
+        self, loaded: Loaded, now: int, *, builds_indexes: bool = True, keeps_events: bool = True
+    ) -> None:
         self.now = now
+        self.actor: Identity | None = None
+        """Whose message is executed now."""
         self._heads = dict(loaded.heads)
         self._rows: dict[RowKey, Row] = dict(loaded.rows)
         self._replies = dict(loaded.replies)
         self._changes = Changes()
         self._undo: list[tuple[dict[object, object], object, object]] | None = None
+        self._kept_events: dict[str, int] = {}
         self._builds_indexes = builds_indexes
+        self._keeps_events = keeps_events
 
     # -- what was found, and what is to be committed -------------------------------------------
 
@@ -65,6 +85,8 @@ class Workspace:
             slots = self.head(collection).slots
             if slots:
                 self._changes.slots[collection] = slots
+        events = self._changes.events
+        self._changes.events = {name: rows for name, rows in events.items() if rows}
         return self._changes
 
     def head(self, collection: str) -> Head:
@@ -98,6 +120,7 @@ class Workspace:
     def begin(self) -> None:
         """From here on, remember how to undo."""
         self._undo = []
+        self._kept_events = {name: len(rows) for name, rows in self._changes.events.items()}
 
     def keep(self) -> None:
         """What was done since `begin` stays."""
@@ -111,6 +134,8 @@ class Workspace:
             else:
                 mapping[key] = before
         self._undo = None
+        for name, rows in self._changes.events.items():
+            del rows[self._kept_events.get(name, 0) :]
 
     def _put(self, mapping: dict[_K, _V], key: _K, value: _V) -> None:
         if self._undo is not None:
@@ -146,10 +171,15 @@ class Workspace:
         self._check_save_version(present, operation.if_version)
         document = saved_document(operation, wanted)
         row = self._saved_row(key, document, present, operation.ttl_seconds)
+        created = not self.is_live(present)
+        if created and present is not None and present.document is not None:
+            # Nobody has swept it away yet: its end is told before the new beginning.
+            self._tell(collection, DELETED, present, present.document)
         self._put_row(collection, present, row)
         if isinstance(wanted, int):
             self._reserve(collection, wanted)
-        return Saved(_record(row, document), not self.is_live(present))
+        sequence = self._tell(collection, CREATED if created else UPDATED, row, document)
+        return Saved(_record(row, document), created, sequence=sequence)
 
     def _create(self, operation: Save) -> Saved:
         """Save under the next integer: what most saves are."""
@@ -161,7 +191,8 @@ class Workspace:
         document = saved_document(operation, number)
         check_size(len(document))
         row = self._saved_row(integer_key(number), document, None, operation.ttl_seconds)
-        place, reached = (collection, row.key), Head(number + 1, head.slots)
+        sequence = head.sequence + 1
+        place, reached = (collection, row.key), Head(number + 1, head.slots, sequence)
         if self._undo is None:
             # The same as below, without a call for each: nothing here can have to be undone.
             self._rows[place] = row
@@ -170,7 +201,9 @@ class Workspace:
         else:
             self._put_row(collection, None, row)
             self._put_head(collection, reached)
-        return Saved(_record(row, document), True)
+        if self._keeps_events:
+            self._keep_event(collection, sequence, CREATED, row, document)
+        return Saved(_record(row, document), True, sequence=sequence)
 
     def get(self, operation: Get) -> Found:
         """Read.
@@ -179,7 +212,8 @@ class Workspace:
             TaskNotFoundError: there is no such record.
         """
         row = self._existing(operation.collection, operation.id)
-        return Found(_record(row, _document(row)))
+        sequence = self.head(operation.collection).sequence
+        return Found(_record(row, _document(row)), sequence=sequence)
 
     def update(self, operation: Update) -> Found:
         """Change a record.
@@ -197,7 +231,8 @@ class Workspace:
         check_size(len(document))
         new = Row(row.key, row.version + 1, document, row.created_at, self.now, row.expires_at)
         self._put_row(operation.collection, row, new)
-        return Found(_record(new, document))
+        sequence = self._tell(operation.collection, UPDATED, new, document)
+        return Found(_record(new, document), sequence=sequence)
 
     def delete(self, operation: Delete) -> Found:
         """Remove a record; a tombstone keeps its version.
@@ -207,13 +242,26 @@ class Workspace:
         """
         row = self._existing(operation.collection, operation.id)
         _check_version(row, operation.if_version)
-        self.bury(operation.collection, row)
-        return Found(_record(row, _document(row)))
+        sequence = self.bury(operation.collection, row)
+        return Found(_record(row, _document(row)), sequence=sequence)
 
-    def bury(self, collection: str, row: Row) -> None:
-        """Leave a tombstone in the place of a row."""
+    def bury(self, collection: str, row: Row) -> int:
+        """Leave a tombstone in the place of a row; the deletion's sequence."""
         tombstone = Row(row.key, row.version, None, row.created_at, self.now)
         self._put_row(collection, row, tombstone)
+        return self._tell(collection, DELETED, row, _document(row))
+
+    def bury_expired(self, collection: str) -> int:
+        """Leave a tombstone in the place of every loaded row that has expired; how many."""
+        self.actor = None
+        expired = [
+            row
+            for (name, _key), row in self._rows.items()
+            if name == collection and row.document is not None and not self.is_live(row)
+        ]
+        for row in expired:
+            self.bury(collection, row)
+        return len(expired)
 
     def index(self, operation: Index) -> IndexState:
         """Declare or ask which paths have indexes."""
@@ -221,7 +269,7 @@ class Workspace:
         if operation.paths is not None:
             slots = self._new_slots(head.slots, operation.paths)
             if slots != head.slots:
-                head = Head(head.next_id, slots)
+                head = Head(head.next_id, slots, head.sequence)
                 self._put_head(operation.collection, head)
         paths = operation.paths
         if paths is None:
@@ -234,7 +282,30 @@ class Workspace:
         """Never give this id out again."""
         head = self._heads.get(collection, _NEW)
         if number >= head.next_id:
-            self._put_head(collection, Head(number + 1, head.slots))
+            self._put_head(collection, Head(number + 1, head.slots, head.sequence))
+
+    def _tell(self, collection: str, kind: int, row: Row, document: bytes) -> int:
+        """Count a change, and put it into the outbox; its sequence."""
+        head = self._heads.get(collection, _NEW)
+        sequence = head.sequence + 1
+        self._put_head(collection, Head(head.next_id, head.slots, sequence))
+        if self._keeps_events and not collection.startswith(INTERNAL):
+            self._keep_event(collection, sequence, kind, row, document)
+        return sequence
+
+    def _keep_event(
+        self, collection: str, sequence: int, kind: int, row: Row, document: bytes
+    ) -> None:
+        sender = message_id = None
+        if self.actor is not None:
+            sender, message_id = self.actor.sender, self.actor.message_id
+        event = EventRow(
+            sequence, kind, row.key, row.version, document, self.now, sender, message_id
+        )
+        events = self._changes.events.get(collection)
+        if events is None:
+            events = self._changes.events[collection] = []
+        events.append(event)
 
     def _saved_row(
         self, key: bytes, document: bytes, present: Row | None, ttl_seconds: float | None
@@ -260,6 +331,15 @@ class Workspace:
         if row is None or not self.is_live(row):
             raise TaskNotFoundError(record_id, collection)
         return row
+
+    def row(self, place: RowKey) -> Row | None:
+        """A loaded row as it is now."""
+        return self._rows.get(place)
+
+    def put(self, collection: str, present: Row | None, row: Row) -> int:
+        """Write a row of an internal collection, and count that as a change; its sequence."""
+        self._put_row(collection, present, row)
+        return self._tell(collection, UPDATED, row, b"")
 
     def _put_row(self, collection: str, present: Row | None, row: Row) -> None:
         key = (collection, row.key)

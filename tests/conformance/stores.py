@@ -24,7 +24,13 @@ BACKENDS = [
 ]
 DURABLE = BACKENDS[1:]
 
-_TABLES = ("holdfast_records", "holdfast_messages", "holdfast_collections")
+_TABLES = (
+    "holdfast_records",
+    "holdfast_messages",
+    "holdfast_collections",
+    "holdfast_events",
+    "holdfast_published",
+)
 _numbers = itertools.count(1)
 
 

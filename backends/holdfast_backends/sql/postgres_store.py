@@ -8,13 +8,21 @@ from typing import Final, Self
 
 from holdfast_backends.contract import Capabilities
 from holdfast_backends.errors import UnsafeStoreError
-from holdfast_backends.store import Changes, CommitConflictError, Head, IndexSlot, Row, Span
+from holdfast_backends.store import (
+    Changes,
+    CommitConflictError,
+    EventRow,
+    Head,
+    IndexSlot,
+    Scanned,
+    Span,
+)
 
 from . import postgres_texts as texts
 from .engines import postgres_engine, postgres_url
 from .postgres_errors import POSTGRES_ERRORS, translate_postgres
 from .postgres_session import PostgresPool
-from .postgres_unit import PostgresSnapshot, PostgresUnit, append_arguments
+from .postgres_unit import PostgresSnapshot, PostgresUnit, append_arguments, is_appendable
 from .revision import check_revision, current_revision
 from .statements import Statements
 from .translation import outside_commit
@@ -95,10 +103,8 @@ class PostgresStore:
     async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
         """As `store.Store.append`: one statement, which is its own transaction."""
         reached = changes.heads.get(collection)
-        if reached is None or expected.slots or set(changes.heads) != {collection}:
+        if reached is None or not is_appendable(expected, reached, changes):
             return False
-        if reached.next_id - expected.next_id != len(changes.rows):
-            return False  # the server numbers the records itself, without gaps
         arguments = append_arguments(collection, expected, reached, changes)
         async with turn(self._writing, self._timeout), self._pool.session(None) as session:
             try:
@@ -109,15 +115,35 @@ class PostgresStore:
 
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
-    ) -> Sequence[Row] | None:
+    ) -> Scanned | None:
         """As `store.Store.scan_once`."""
         async with self.read(single=True) as snapshot:
             return await snapshot.scan_declared(span, limit, declared)
 
-    async def indexed_collections(self) -> Mapping[str, Head]:
-        """As `store.Store.indexed_collections`."""
+    async def heads(self) -> Mapping[str, Head]:
+        """As `store.Store.heads`."""
         async with self.read(single=True) as snapshot:
-            return await snapshot.indexed()
+            return await snapshot.heads()
+
+    async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
+        """As `store.Store.events`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.events(collection, after, limit)
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """As `store.Store.unpublished`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.unpublished()
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """As `store.Store.mark_published`."""
+        async with self._pool.session(None) as session:
+            await session.fetch(texts.MARK_PUBLISHED, (list(marks), list(marks.values())))
+
+    async def forget_events(self, collection: str, upto: int, limit: int) -> int:
+        """As `store.Store.forget_events`."""
+        async with self._pool.session(None) as session:
+            return int((await session.fetch(texts.FORGET_EVENTS, (collection, upto, limit)))[0][0])
 
     async def forget_replies(self, before: int, limit: int) -> int:
         """As `store.Store.forget_replies`."""

@@ -1,4 +1,4 @@
-"""The statements of PostgreSQL alone: loads by the functions of revision 0001, and changes.
+"""The statements of PostgreSQL alone: loads by the functions of the revisions, and changes.
 
 Rows travel as arrays, one for each column: one statement for any number of rows.
 """
@@ -16,7 +16,23 @@ BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 BEGIN_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 LOAD: Final = "SELECT * FROM holdfast_load($1, $2, $3, $4, $5)"
 OPEN: Final = "SELECT * FROM holdfast_open($1, $2, $3, $4, $5, $6, $7)"
-APPEND: Final = "SELECT holdfast_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+APPEND: Final = "SELECT holdfast_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+# Not flushed before it is over: a mark that is lost only has events published again.
+MARK_PUBLISHED: Final = """
+INSERT INTO holdfast_published AS p (collection, sequence)
+SELECT w.collection, w.sequence
+  FROM unnest($1::text[], $2::bigint[]) AS w (collection, sequence),
+       set_config('synchronous_commit', 'off', true)
+    ON CONFLICT (collection) DO UPDATE SET sequence = greatest(p.sequence, excluded.sequence)"""
+FORGET_EVENTS: Final = """
+WITH old AS (
+    SELECT collection, sequence FROM holdfast_events
+    WHERE collection = $1 AND sequence <= $2 ORDER BY sequence LIMIT $3
+), gone AS (
+    DELETE FROM holdfast_events AS e USING old
+    WHERE e.collection = old.collection AND e.sequence = old.sequence RETURNING 1
+)
+SELECT count(*) FROM gone"""
 FORGET_REPLIES: Final = """
 WITH old AS (
     SELECT sender, message_id FROM holdfast_messages
@@ -47,13 +63,25 @@ _REPLY: Final = {
     "outcome": "bytea",
     "at": "bigint",
 }
+_HEAD: Final = {"name": "text", "last_id": "bigint", "slots": "text", "sequence": "bigint"}
+_EVENT: Final = {
+    "collection": "text",
+    "sequence": "bigint",
+    "kind": "smallint",
+    "key": "bytea",
+    "version": "bigint",
+    "document": "bytea",
+    "at": "bigint",
+    "sender": "text",
+    "message_id": "text",
+}
 _NULLABLE: Final = frozenset({"document", "expires_at", *(f"i{slot}" for slot in range(SLOTS))})
+_NULLABLE_OF_EVENTS: Final = frozenset({"sender", "message_id"})
 _T = TypeVar("_T")
-_HEAD: Final = {"name": "text", "last_id": "bigint", "slots": "text"}
 
 
 @cache
-def commit(*, new: bool, changed: bool, replies: bool, heads: bool, used: int) -> str:
+def commit(*, new: bool, changed: bool, replies: bool, heads: bool, events: bool, used: int) -> str:
     """All changes of a unit as one statement, of the parts that it has.
 
     Parameters: for each part in this order its columns as arrays; `used` index columns follow
@@ -71,20 +99,28 @@ def commit(*, new: bool, changed: bool, replies: bool, heads: bool, used: int) -
     if heads:
         parts.append(
             _insert("holdfast_collections", _HEAD, numbers) + " ON CONFLICT (name) DO UPDATE"
-            " SET last_id = excluded.last_id, slots = excluded.slots"
+            " SET last_id = excluded.last_id, slots = excluded.slots,"
+            " sequence = excluded.sequence"
         )
+    if events:
+        parts.append(_insert("holdfast_events", _EVENT, numbers, _NULLABLE_OF_EVENTS))
     named = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(parts))
     return f"WITH {named} SELECT 1"
 
 
-def _insert(table: str, columns: dict[str, str], numbers: Iterator[int]) -> str:
-    values, rows = _rows(columns, numbers)
+def _insert(
+    table: str,
+    columns: dict[str, str],
+    numbers: Iterator[int],
+    nullable: frozenset[str] = _NULLABLE,
+) -> str:
+    values, rows = _rows(columns, numbers, nullable)
     names = ", ".join(columns)
     return f"INSERT INTO {table} ({names}) SELECT {', '.join(values.values())} FROM {rows}"  # noqa: S608
 
 
 def _update_records(columns: dict[str, str], used: int, numbers: Iterator[int]) -> str:
-    values, rows = _rows(columns, numbers)
+    values, rows = _rows(columns, numbers, _NULLABLE)
     place = (values.pop("collection"), values.pop("key"))
     given = [f"{name} = {value}" for name, value in values.items()]
     cleared = [f"i{slot} = NULL" for slot in range(used, SLOTS)]
@@ -94,7 +130,9 @@ def _update_records(columns: dict[str, str], used: int, numbers: Iterator[int]) 
     )
 
 
-def _rows(columns: dict[str, str], numbers: Iterator[int]) -> tuple[dict[str, str], str]:
+def _rows(
+    columns: dict[str, str], numbers: Iterator[int], nullable: frozenset[str]
+) -> tuple[dict[str, str], str]:
     """Arrays as rows: the value of each column, and what to select it from.
 
     `unnest` fills up short arrays with NULL; that stands for the first element (`shortened`),
@@ -102,7 +140,7 @@ def _rows(columns: dict[str, str], numbers: Iterator[int]) -> tuple[dict[str, st
     """
     arrays = {name: f"${next(numbers)}::{kind}[]" for name, kind in columns.items()}
     values = {
-        name: f"w.{name}" if name in _NULLABLE else f"coalesce(w.{name}, ({array})[1])"
+        name: f"w.{name}" if name in nullable else f"coalesce(w.{name}, ({array})[1])"
         for name, array in arrays.items()
     }
     return values, f"unnest({', '.join(arrays.values())}) AS w ({', '.join(columns)})"

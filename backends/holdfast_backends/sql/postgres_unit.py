@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from holdfast_backends.store import (
     Changes,
+    EventRow,
     Head,
     IdentityKey,
     IndexSlot,
@@ -18,7 +19,7 @@ from holdfast_backends.store import (
 from . import postgres_texts as texts
 from .postgres_session import PostgresSession
 from .postgres_texts import shortened, shortened_nullable
-from .rows import head_of, index_columns, slots_text, slots_used
+from .rows import event_rows, head_of, head_rows, index_columns, slots_used
 from .snapshot import Columns, SqlSnapshot
 from .statements import Statement, Statements
 
@@ -80,17 +81,33 @@ class PostgresUnit(PostgresSnapshot):
             changed=bool(changed),
             replies=bool(changes.replies),
             heads=bool(changes.heads),
+            events=bool(changes.events),
             used=used,
         )
         arguments = [
             *_record_arrays(new, changes.slots, used),
             *_record_arrays(changed, changes.slots, used),
             *_reply_arrays(changes.replies),
-            *_head_arrays(changes.heads),
+            *_columns(head_rows(changes.heads)),
+            *_event_arrays(changes.events),
         ]
         if arguments:
             await self._connection.change(text, arguments)
         await self._connection.commit()
+
+
+def is_appendable(expected: Head, reached: Head | None, changes: Changes) -> bool:
+    """Whether `holdfast_append` can do all of it: it numbers records and events itself, without
+    gaps, and takes the sender and id of each event from the reply in the same place."""
+    if reached is None or expected.slots or len(changes.heads) != 1:
+        return False
+    count = len(changes.rows)
+    if reached.next_id - expected.next_id != count or reached.sequence - expected.sequence != count:
+        return False
+    told = [
+        (event.sender, event.message_id) for events in changes.events.values() for event in events
+    ]
+    return not told or told == (list(changes.replies) or [(None, None)] * count)
 
 
 def append_arguments(
@@ -110,6 +127,8 @@ def append_arguments(
         [message_id for _sender, message_id in replies],
         [reply.digest for reply in replies.values()],
         [reply.outcome for reply in replies.values()],
+        expected.sequence,
+        bool(changes.events),
     )
 
 
@@ -132,7 +151,7 @@ def _loaded(found: Iterable[Columns]) -> Loaded:
         if kind == _RECORD:
             rows[name, key] = Row(key, number, body, created_at, updated_at, expires_at)
         elif kind == _HEAD:
-            heads[name] = head_of(number, detail)
+            heads[name] = head_of(number, detail, created_at)
         else:
             replies[name, detail] = StoredReply(key, body, number)
     return Loaded(heads, rows, replies)
@@ -170,11 +189,15 @@ def _reply_arrays(replies: Mapping[IdentityKey, StoredReply]) -> list[Sequence[o
     ]
 
 
-def _head_arrays(heads: Mapping[str, Head]) -> list[Sequence[object]]:
-    if not heads:
+def _event_arrays(events: Mapping[str, Sequence[EventRow]]) -> list[Sequence[object]]:
+    columns = _columns(event_rows(events))
+    if not columns:
         return []
-    return [
-        list(heads),
-        [head.next_id - 1 for head in heads.values()],
-        [slots_text(head.slots) for head in heads.values()],
-    ]
+    *others, sender, message_id = columns
+    nullable = (shortened_nullable(sender), shortened_nullable(message_id))
+    return [*(shortened(column) for column in others), *nullable]
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[Sequence[object]]:
+    """Rows as columns; nothing of no rows."""
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from holdfast_backends.store import Head, IndexSlot, RowChange, RowKey, index_entries
+from holdfast_backends.store import (
+    EventRow,
+    Head,
+    IndexSlot,
+    RowChange,
+    RowKey,
+    index_entries,
+)
 from holdfast_backends.values import JsonValue, decode_json, encode_json
 
 from .schema import SLOTS
@@ -14,9 +21,26 @@ RecordColumns: TypeAlias = tuple[bytes, int, bytes | None, int, int, int | None]
 _NO_SLOTS = "[]"
 
 
-def head_of(last_id: int, slots: str) -> Head:
+def head_of(last_id: int, slots: str, sequence: int) -> Head:
     """The head of a collection's columns."""
-    return Head(last_id + 1, slots_of(slots))
+    return Head(last_id + 1, slots_of(slots), sequence)
+
+
+HeadColumns: TypeAlias = tuple[str, int, str, int]
+EventColumns: TypeAlias = tuple[str, int, int, bytes, int, bytes, int, str | None, str | None]
+
+
+def head_rows(heads: Mapping[str, Head]) -> list[HeadColumns]:
+    """The columns of changed heads."""
+    return [
+        (name, head.next_id - 1, slots_text(head.slots), head.sequence)
+        for name, head in heads.items()
+    ]
+
+
+def event_rows(events: Mapping[str, Sequence[EventRow]]) -> list[EventColumns]:
+    """The columns of new events."""
+    return [(name, *event) for name, rows in events.items() for event in rows]
 
 
 def slots_of(text: str) -> tuple[IndexSlot, ...]:

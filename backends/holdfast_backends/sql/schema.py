@@ -13,12 +13,13 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     text,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """All revisions, oldest first. The last one is what this version of Holdfast works on."""
 
 VERSION_TABLE: Final = "holdfast_schema"
@@ -38,6 +39,7 @@ collections: Final = Table(
     Column("last_id", BigInteger, nullable=False),
     # JSON: [[number, ["path", "segment", …], ready], …]
     Column("slots", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("name", name="holdfast_collections_pk"),
 )
 
@@ -65,6 +67,30 @@ messages: Final = Table(
     Column("at", BigInteger, nullable=False),
     # The id first: the ids of most senders rise with time, and an index grows cheapest at its end.
     PrimaryKeyConstraint("message_id", "sender", name="holdfast_messages_pk"),
+)
+
+events: Final = Table(
+    "holdfast_events",
+    metadata,
+    Column("collection", NAME, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("sender", NAME),
+    Column("message_id", NAME),
+    PrimaryKeyConstraint("collection", "sequence", name="holdfast_events_pk"),
+)
+
+# Not columns of the collections: a mark would lock the row that every write changes.
+published: Final = Table(
+    "holdfast_published",
+    metadata,
+    Column("collection", NAME, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    PrimaryKeyConstraint("collection", name="holdfast_published_pk"),
 )
 
 

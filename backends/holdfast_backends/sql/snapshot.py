@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from holdfast_backends.store import Head, IndexSlot, Row, Span
+from holdfast_backends.store import EventRow, Head, IndexSlot, Row, Scanned, Span
 
 from .rows import head_of, slots_text
 from .statements import Statement, Statements, scan_values
@@ -41,14 +41,14 @@ class SqlSnapshot:
 
     async def scan_declared(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
-    ) -> Sequence[Row] | None:
+    ) -> Scanned | None:
         """As `store.Store.scan_once`. Without rows it cannot be told."""
         statement = self._statements.scan(span.slot, span.descending, checked=True)
         values = {**scan_values(span, limit), "slots": slots_text(declared)}
         found = await self._fetch(statement, values)
-        if not found or not found[0][-1]:
+        if not found or not found[0][-2]:
             return None
-        return [Row(*columns[:-1]) for columns in found]
+        return Scanned([Row(*columns[:-2]) for columns in found], found[0][-1])
 
     async def count(self, collection: str, now: int) -> int:
         """As `store.Snapshot.count`."""
@@ -66,7 +66,18 @@ class SqlSnapshot:
         rows = await self._fetch(self._statements.expired, {"now": now, "limit": limit})
         return [(name, Row(*columns)) for name, *columns in rows]
 
-    async def indexed(self) -> Mapping[str, Head]:
-        """As `store.Store.indexed_collections`."""
-        rows = await self._fetch(self._statements.indexed, {})
-        return {name: head_of(last_id, slots) for name, last_id, slots in rows}
+    async def heads(self) -> Mapping[str, Head]:
+        """As `store.Store.heads`."""
+        rows = await self._fetch(self._statements.heads, {})
+        return {name: head_of(*columns) for name, *columns in rows}
+
+    async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
+        """As `store.Store.events`."""
+        values = {"collection": collection, "after": after, "limit": limit}
+        rows = await self._fetch(self._statements.events, values)
+        return [EventRow(*columns) for columns in rows]
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """As `store.Store.unpublished`."""
+        rows = await self._fetch(self._statements.unpublished, {})
+        return {str(name): int(mark) for name, mark in rows}

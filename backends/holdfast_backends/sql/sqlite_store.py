@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from holdfast_backends.contract import Capabilities
 from holdfast_backends.errors import UnavailableError, UnsafeStoreError
-from holdfast_backends.store import Changes, Head, IndexSlot, Row, Span
+from holdfast_backends.store import Changes, EventRow, Head, IndexSlot, Scanned, Span
 
 from . import sqlite_texts as texts
 from .engines import is_in_memory, sqlite_engine, sqlite_url
@@ -97,23 +97,50 @@ class SqliteStore:
 
     async def scan_once(
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
-    ) -> Sequence[Row] | None:
+    ) -> Scanned | None:
         """As `store.Store.scan_once`."""
         async with self.read(single=True) as snapshot:
             return await snapshot.scan_declared(span, limit, declared)
 
-    async def indexed_collections(self) -> Mapping[str, Head]:
-        """As `store.Store.indexed_collections`."""
+    async def heads(self) -> Mapping[str, Head]:
+        """As `store.Store.heads`."""
         async with self.read(single=True) as snapshot:
-            return await snapshot.indexed()
+            return await snapshot.heads()
 
-    async def forget_replies(self, before: int, limit: int) -> int:
-        """As `store.Store.forget_replies`."""
+    async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
+        """As `store.Store.events`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.events(collection, after, limit)
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """As `store.Store.unpublished`."""
+        async with self.read(single=True) as snapshot:
+            return await snapshot.unpublished()
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """As `store.Store.mark_published`."""
         async with (
             turn(self._writing, self._busy_timeout),
             sqlite_session(self._engine, _BEGIN_WRITING) as session,
         ):
-            await session.fetch(texts.FORGET_REPLIES, (before, limit))
+            await session.change(texts.MARK_PUBLISHED, list(marks.items()))
+            await session.commit()
+
+    async def forget_events(self, collection: str, upto: int, limit: int) -> int:
+        """As `store.Store.forget_events`."""
+        return await self._forget(texts.FORGET_EVENTS, (collection, upto, limit))
+
+    async def forget_replies(self, before: int, limit: int) -> int:
+        """As `store.Store.forget_replies`."""
+        return await self._forget(texts.FORGET_REPLIES, (before, limit))
+
+    async def _forget(self, text: str, arguments: Sequence[object]) -> int:
+        """Delete rows; how many were."""
+        async with (
+            turn(self._writing, self._busy_timeout),
+            sqlite_session(self._engine, _BEGIN_WRITING) as session,
+        ):
+            await session.fetch(text, arguments)
             changed = await session.fetch(texts.CHANGED, ())
             await session.commit()
         return int(changed[0][0])

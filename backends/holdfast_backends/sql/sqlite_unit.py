@@ -14,7 +14,7 @@ from holdfast_backends.store import (
 )
 
 from . import sqlite_texts as texts
-from .rows import head_of, index_columns, slots_text, slots_used
+from .rows import event_rows, head_of, head_rows, index_columns, slots_used
 from .snapshot import Columns, SqlSnapshot
 from .sqlite_session import SqliteSession
 from .statements import Statements
@@ -31,8 +31,8 @@ class SqliteSnapshot(SqlSnapshot):
         """As `store.Snapshot.load`."""
         names = [(name,) for name in wanted.collections]
         heads = {
-            name: head_of(last_id, slots)
-            for name, last_id, slots in await self._look_up(texts.LOAD_HEADS, names)
+            name: head_of(*columns)
+            for name, *columns in await self._look_up(texts.LOAD_HEADS, names)
         }
         rows: dict[RowKey, Row] = {
             (collection, columns[0]): Row(*columns)
@@ -60,16 +60,14 @@ class SqliteUnit(SqliteSnapshot):
     async def commit(self, changes: Changes) -> None:
         """As `store.Unit.commit`."""
         session = self._connection
-        heads = [
-            (name, head.next_id - 1, slots_text(head.slots)) for name, head in changes.heads.items()
-        ]
         replies = [
             (*identity, reply.digest, reply.outcome, reply.at)
             for identity, reply in changes.replies.items()
         ]
-        await _change(session, texts.SAVE_HEAD, heads)
+        await _change(session, texts.SAVE_HEAD, head_rows(changes.heads))
         await self._save_rows(changes)
         await _change(session, texts.SAVE_REPLY, replies)
+        await _change(session, texts.SAVE_EVENT, event_rows(changes.events))
         await session.begin()
         await session.commit()
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -21,8 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.sql import ClauseElement
 
 from holdfast_backends.store import Span
+from holdfast_backends.values import INTERNAL
 
-from .schema import collections, records
+from .schema import collections, events, published, records
 
 _ABOVE = b"\xff" * 1_024
 """Above every key and every index value: those are shorter, and begin with a small byte."""
@@ -61,14 +63,14 @@ class Statements:
     def scan(self, slot: int | None, descending: bool, *, checked: bool = False) -> Statement:
         """The live rows between two places. One text for each slot and direction.
 
-        Parameters: as `scan_values`. Where `checked`, one column more tells whether the
-        collection's declared indexes are those of the parameter `slots`.
+        Parameters: as `scan_values`. Where `checked`, two columns more tell whether the
+        collection's declared indexes are those of the parameter `slots`, and its sequence.
         """
         key = (slot, descending, checked)
         if key not in self._scans:
             statement = _scan(slot, descending)
             if checked:
-                statement = statement.add_columns(_are_declared())
+                statement = statement.add_columns(_are_declared(), _sequence())
             self._scans[key] = self._compiled(statement)
         return self._scans[key]
 
@@ -96,10 +98,34 @@ class Statements:
         )
 
     @cached_property
-    def indexed(self) -> Statement:
-        """The heads that declare indexes. No parameters."""
+    def heads(self) -> Statement:
+        """All heads. No parameters."""
         head = collections.c
-        return self._compiled(select(head.name, head.last_id, head.slots).where(head.slots != "[]"))
+        return self._compiled(select(head.name, head.last_id, head.slots, head.sequence))
+
+    @cached_property
+    def events(self) -> Statement:
+        """Events behind a sequence. Parameters: collection, after, limit."""
+        here = events.c.collection == bindparam("collection", type_=Text)
+        columns = [column for column in events.c if column is not events.c.collection]
+        return self._compiled(
+            select(*columns)
+            .where(here, events.c.sequence > _integer("after"))
+            .order_by(events.c.sequence)
+            .limit(_integer("limit"))
+        )
+
+    @cached_property
+    def unpublished(self) -> Statement:
+        """Collections with changes past their mark, and the mark. No parameters."""
+        head = collections.c
+        mark = func.coalesce(published.c.sequence, 0)
+        marked = collections.outerjoin(published, published.c.collection == head.name)
+        statement = select(head.name, mark).select_from(marked)
+        # The names of the others begin with a letter, the internal ones before that.
+        return self._compiled(
+            statement.where(head.sequence > mark, head.name >= literal_column("'a'"))
+        )
 
     def _compiled(self, statement: ClauseElement) -> Statement:
         compiled = statement.compile(dialect=self._dialect)
@@ -148,6 +174,13 @@ def _are_declared() -> ColumnElement[bool]:
     head = collections.c
     here = head.name == bindparam("collection", type_=Text)
     return select(head.slots == bindparam("slots", type_=Text)).where(here).scalar_subquery()
+
+
+def _sequence() -> ColumnElement[int]:
+    """A collection's sequence."""
+    head = collections.c
+    here = head.name == bindparam("collection", type_=Text)
+    return select(head.sequence).where(here).scalar_subquery()
 
 
 def _unexpired() -> Sequence[ColumnElement[bool]]:

@@ -1,0 +1,171 @@
+"""The outbox: changes as events, committed with the writes that made them.
+
+Whoever publishes them reads them here, in sequence, and marks how far it has come; whoever missed
+some reads them here again, as long as they are kept. A process that dies between the commit and
+the publishing loses nothing: the mark tells the next one where to go on.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .checks import check_collection
+from .errors import EventsPrunedError
+from .store import EventRow, Store, Wanted
+from .values import INTERNAL
+
+MAX_EVENTS = 1_000
+"""How many events one reading gives at most."""
+_FIRST_EVENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events of a collection, in sequence.
+
+    Args:
+        first_sequence: the oldest event that is kept; `last_sequence` + 1 when none is.
+        last_sequence: the collection's last change.
+    """
+
+    events: Sequence[EventRow]
+    first_sequence: int
+    last_sequence: int
+
+
+class Outbox(Protocol):
+    """A backend's outbox. Everything may raise `UnavailableError`."""
+
+    async def read(
+        self, collection: str, after: int, limit: int, max_bytes: int | None = None
+    ) -> EventPage:
+        """The first events with a sequence above `after`: at most `limit` (1–1,000), and at most
+        `max_bytes` of documents, but at least one.
+
+        Raises:
+            EventsPrunedError: some of those are no longer kept.
+        """
+        ...
+
+    async def positions(self) -> Mapping[str, int]:
+        """The sequence of the last change of every collection that ever changed, by name."""
+        ...
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """The collections with events to publish, and up to which sequence they are published."""
+        ...
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """Events up to these sequences are published."""
+        ...
+
+    async def changed(self) -> None:
+        """Until this process has committed events that it was not told of yet."""
+        ...
+
+
+class StoreOutbox:
+    """The outbox of a store.
+
+    Args:
+        keeps_events: whether changes are put into it; positions are known in any case.
+    """
+
+    def __init__(self, store: Store, *, keeps_events: bool) -> None:
+        self._store = store
+        self._keeps_events = keeps_events
+        self._changed = asyncio.Event()
+
+    def notice(self) -> None:
+        """Events were committed."""
+        self._changed.set()
+
+    async def changed(self) -> None:
+        """As `Outbox.changed`."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def read(
+        self, collection: str, after: int, limit: int, max_bytes: int | None = None
+    ) -> EventPage:
+        """As `Outbox.read`."""
+        check_collection(collection)
+        last = await self._last_sequence(collection)
+        kept = await self._store.events(collection, 0, 1)
+        first = kept[0].sequence if kept else last + 1
+        if after + 1 < first:
+            raise EventsPrunedError(collection, after, first)
+        events = await self._events(collection, after, min(limit, MAX_EVENTS), max_bytes)
+        if events:
+            last = max(last, events[-1].sequence)
+        return EventPage(events, first, last)
+
+    async def _events(
+        self, collection: str, after: int, limit: int, max_bytes: int | None
+    ) -> Sequence[EventRow]:
+        if max_bytes is None:
+            return await self._store.events(collection, after, limit)
+        events: list[EventRow] = []
+        size = 0
+        chunk = min(limit, _FIRST_EVENTS)
+        while chunk > 0:
+            found = await self._store.events(collection, after, chunk)
+            for event in found:
+                size += len(event.document)
+                if events and size > max_bytes:
+                    return events
+                events.append(event)
+                after = event.sequence
+            if len(found) < chunk:
+                break
+            average = size // len(events) + 1
+            chunk = min(limit - len(events), max(1, (max_bytes - size) // average))
+        return events
+
+    async def _last_sequence(self, collection: str) -> int:
+        async with self._store.read(single=True) as snapshot:
+            head = (await snapshot.load(Wanted([collection], [], []))).heads.get(collection)
+        return 0 if head is None else head.sequence
+
+    async def positions(self) -> Mapping[str, int]:
+        """As `Outbox.positions`."""
+        heads = sorted((await self._store.heads()).items())
+        return {
+            name: head.sequence
+            for name, head in heads
+            if head.sequence and not name.startswith(INTERNAL)
+        }
+
+    async def unpublished(self) -> Mapping[str, int]:
+        """As `Outbox.unpublished`."""
+        return await self._store.unpublished() if self._keeps_events else {}
+
+    async def mark_published(self, marks: Mapping[str, int]) -> None:
+        """As `Outbox.mark_published`."""
+        if marks:
+            await self._store.mark_published(marks)
+
+    async def prune(self, before: int, limit: int) -> int:
+        """Remove events older than an instant that are published: of each collection from its
+        beginning, at most `limit`; how many were."""
+        unpublished = await self._store.unpublished()
+        pruned = 0
+        for collection, last in (await self.positions()).items():
+            upto = await self._last_before(collection, before, unpublished.get(collection, last))
+            if upto:
+                pruned += await self._store.forget_events(collection, upto, limit)
+        return pruned
+
+    async def _last_before(self, collection: str, before: int, last: int) -> int:
+        """The last event, up to `last`, that is older than an instant; 0 when none is. Events
+        stand in the order of their time, so few of them need be looked at."""
+        low, high = 0, last
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._store.events(collection, middle, 1)
+            if not found or found[0].sequence > high or found[0].at >= before:
+                high = middle
+            else:
+                low = found[0].sequence
+        return low
