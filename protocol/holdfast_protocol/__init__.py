@@ -1,7 +1,7 @@
 """What is said between agents: envelopes, the client that sends them, the errors they raise."""
 
 from .actions import Fence
-from .client import AgentClient, HeldLock
+from .client import AgentClient, HeldLock, Subscription
 from .errors import (
     BusClosedError,
     CancelledRequestError,
@@ -45,6 +45,7 @@ __all__ = [
     "RateLimitedError",
     "RequestTimeoutError",
     "StorageFailedError",
+    "Subscription",
     "TooLargeError",
     "UnauthenticatedError",
     "UnavailableError",

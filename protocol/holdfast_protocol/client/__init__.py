@@ -10,6 +10,7 @@ from holdfast_protocol.client.locks import LockContext
 from holdfast_protocol.client.queries import Query
 from holdfast_protocol.client.records import Outcome, Page, Record
 from holdfast_protocol.client.storage import StorageClient
+from holdfast_protocol.client.subscription import Subscription
 
 __all__ = [
     "AgentClient",
@@ -25,4 +26,5 @@ __all__ = [
     "ReadOptions",
     "Record",
     "StorageClient",
+    "Subscription",
 ]

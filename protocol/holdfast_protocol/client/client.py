@@ -1,7 +1,6 @@
 """The client of a Holdfast system: asks agents, and gets their answers."""
 
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self, Unpack
 
@@ -9,7 +8,6 @@ from holdfast_protocol.actions import Description, Pong, Statistics
 from holdfast_protocol.bus.contract import Announcement, Bus
 from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.client.answers import M, parsed
-from holdfast_protocol.client.background import Background
 from holdfast_protocol.client.composing import CallOptions, Composer
 from holdfast_protocol.client.dead_letters import DeadLettersClient
 from holdfast_protocol.client.exchange import Bounds, Exchange
@@ -17,17 +15,19 @@ from holdfast_protocol.client.held_lock import Lease
 from holdfast_protocol.client.locking import LocksClient
 from holdfast_protocol.client.locks import LockContext
 from holdfast_protocol.client.pending import Counters
+from holdfast_protocol.client.session import Session
 from holdfast_protocol.client.storage import StorageClient
+from holdfast_protocol.client.subscription import RESYNC_SECONDS, Subscription
 from holdfast_protocol.control import cancel_body, cancel_key
-from holdfast_protocol.errors import BusClosedError, InternalError
+from holdfast_protocol.errors import InternalError
 from holdfast_protocol.limits import MAX_MESSAGE_BYTES
 from holdfast_protocol.messages import AgentResponse
 
 MAX_BATCH: Final = 64
 MAX_PENDING: Final = 10_000
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+MAX_WAITING_EVENTS: Final = 10_000
 _LONGEST_BUS_WAIT: Final = 10.0
-_ANONYMOUS: Final = "anonymous"
 
 
 class AgentClient:
@@ -73,17 +73,12 @@ class AgentClient:
     ) -> None:
         self._composer = Composer(sender, timeout, max_message_bytes)
         # Made here already, so that a wrong URL is told where it was written.
-        self._bus = _bus_for(url, bus, namespace, timeout)
-        self._owns_bus = bus is None
-        self._bounds = Bounds(max_pending, max_pending_bytes, max_batch)
-        self._retry = retry
+        used = _bus_for(url, bus, namespace, timeout)
+        bounds = Bounds(max_pending, max_pending_bytes, max_batch)
+        self._session = Session(used, bounds, owns_bus=bus is None, retry=retry)
         self._storage = StorageClient(self)
         self._locks = LocksClient(self)
         self._dead_letters = DeadLettersClient(self)
-        self._background = Background()
-        self._entered = False
-        self._exchange: Exchange | None = None
-        self._stack = AsyncExitStack()
 
     @property
     def sender(self) -> str | None:
@@ -173,8 +168,49 @@ class AgentClient:
         """
         _ = self._opened
         body = cancel_body(message_id, self.sender if sender is None else sender)
-        (heard,) = await self._bus.announce([Announcement("control", cancel_key(agent), body)])
+        (heard,) = await self._session.bus.announce(
+            [Announcement("control", cancel_key(agent), body)]
+        )
         return heard
+
+    def subscribe(
+        self,
+        pattern: str = "#",
+        *,
+        after: int | Mapping[str, int] | None = None,
+        agent: str = "storage",
+        max_waiting: int = MAX_WAITING_EVENTS,
+        resync_seconds: float = RESYNC_SECONDS,
+    ) -> Subscription:
+        """Every change of the records, as events; see `Subscription` for how to use it.
+
+        Args:
+            pattern: `<collection>.<created|updated|deleted>`, with `*` for any of either;
+                `tasks.#` is `tasks.*`, and `#` everything.
+            after: begin with the event after this sequence of the one collection; or, by
+                collection, after those of a mapping (what it does not name is followed from
+                its first event). By default with what is committed once it is entered.
+            agent: who keeps the records.
+            max_waiting: how many events wait in memory at most (and 16 MiB); what is more
+                waits in the store.
+            resync_seconds: how often to look for events that were not heard.
+
+        Raises:
+            ValidationError: the pattern, or `after`, is none.
+            ValueError: a bound is none.
+            BusClosedError: the client is not open.
+        """
+        _ = self._opened
+        return Subscription(
+            self,
+            self._session.bus,
+            pattern,
+            after,
+            agent=agent,
+            max_waiting=max_waiting,
+            resync_seconds=resync_seconds,
+            registry=self._session.subscriptions,
+        )
 
     def lock(
         self,
@@ -206,7 +242,7 @@ class AgentClient:
         locks = self._locks if agent == "storage" else LocksClient(self, agent)
         patience = self._composer.timeout if wait is None else wait
         return LockContext(
-            locks, self._background, Lease(name, lease_seconds, owner, renew), patience
+            locks, self._session.background, Lease(name, lease_seconds, owner, renew), patience
         )
 
     async def ping(self, agent: str, **options: Unpack[CallOptions]) -> Pong:
@@ -233,18 +269,7 @@ class AgentClient:
             UnavailableError: the broker cannot be reached.
             RuntimeError: the client was entered before.
         """
-        if self._entered:
-            raise RuntimeError("A client is entered once; make another one")
-        self._entered = True
-        async with AsyncExitStack() as stack:
-            if self._owns_bus:
-                await stack.enter_async_context(self._bus)
-            exchange = Exchange(self._bus, self._bounds, retry=self._retry)
-            await exchange.open(self.sender or _ANONYMOUS)
-            stack.push_async_callback(exchange.close)
-            stack.push_async_callback(self._background.close)
-            self._stack = stack.pop_all()
-        self._exchange = exchange
+        await self._session.open(self.sender)
         return self
 
     async def __aexit__(
@@ -254,15 +279,11 @@ class AgentClient:
         traceback: TracebackType | None,
     ) -> None:
         """Requests that still wait fail with BusClosedError."""
-        await self._stack.aclose()
+        await self._session.close()
 
     @property
     def _opened(self) -> Exchange:
-        if self._exchange is None:
-            raise BusClosedError(
-                "The client is not open: use `async with AgentClient(…) as client`"
-            )
-        return self._exchange
+        return self._session.exchange
 
 
 def _bus_for(url: str | None, bus: Bus | None, namespace: str, timeout: float) -> Bus:
