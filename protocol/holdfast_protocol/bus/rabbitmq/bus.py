@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
-
-from pamqp.commands import Basic
 
 from holdfast_protocol.bus.checks import (
     check_agent,
@@ -17,8 +15,6 @@ from holdfast_protocol.bus.checks import (
     check_prefetch,
     check_publication,
     check_short_string,
-    expiration_ms,
-    fits_short_string,
     reply_queue_name,
 )
 from holdfast_protocol.bus.contract import (
@@ -27,26 +23,24 @@ from holdfast_protocol.bus.contract import (
     Broadcast,
     BroadcastExchange,
     DeadLetter,
-    DeadLetters,
     Delivery,
     Publication,
     ReplyDelivery,
 )
-from holdfast_protocol.bus.deadletters import dead_letter_headers
 from holdfast_protocol.bus.rabbitmq.announcing import Announcer
 from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
-from holdfast_protocol.bus.rabbitmq.direct import DirectReplies, is_direct_address
+from holdfast_protocol.bus.rabbitmq.dead_letters import RabbitWalk
+from holdfast_protocol.bus.rabbitmq.direct import DirectReplies
 from holdfast_protocol.bus.rabbitmq.listening import RabbitListener
-from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError, UnroutableError
+from holdfast_protocol.bus.rabbitmq.outgoing import Outgoing
+from holdfast_protocol.bus.rabbitmq.publisher import Publisher
 from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
-from holdfast_protocol.bus.rabbitmq.topology import dead_exchange, messages_exchange
 from holdfast_protocol.bus.topics import check_patterns
-from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
-
-_TRANSIENT, _PERSISTENT = 1, 2
-# A reply queue that is full is its owner's affair: nobody else is to wait for it.
-_REPLY_REJECTIONS = 1
+from holdfast_protocol.errors import (
+    BusClosedError,
+    UnavailableError,
+)
 
 
 class _Closable(Protocol):
@@ -71,9 +65,7 @@ class RabbitBus:
         self._namespace = check_namespace(namespace)
         self._timeout = operation_timeout
         self._url = parsed_url(url)
-        self._exchange = messages_exchange(namespace)
         self._is_open = False
-        self._dead_under_way: set[str] = set()
 
     @property
     def namespace(self) -> str:
@@ -84,21 +76,9 @@ class RabbitBus:
         return self._is_open and self._publishing.blocked
 
     async def publish(self, publication: Publication) -> None:
-        publisher = self._require_open()
+        outgoing = self._require_open()
         check_publication(publication)
-        properties = Basic.Properties(
-            delivery_mode=_PERSISTENT,
-            correlation_id=publication.correlation_id,
-            reply_to=publication.reply_to,
-        )
-        if publication.expiration_seconds is not None:
-            properties.expiration = str(expiration_ms(publication.expiration_seconds))
-        try:
-            await publisher.publish(
-                self._exchange, publication.routing_key, publication.body, properties
-            )
-        except UnroutableError as error:
-            raise NoRouteError(f"No agent is bound for {publication.routing_key!r}") from error
+        await outgoing.publish(publication)
 
     async def consume(
         self, agent: str, *, prefetch: int = 1000, max_bytes: int = DEFAULT_MAX_BYTES
@@ -121,52 +101,29 @@ class RabbitBus:
         return address
 
     async def reply(self, address: str, body: bytes, correlation_id: str | None) -> bool:
-        publisher = self._require_open()
+        outgoing = self._require_open()
         check_body(body)
         if correlation_id is not None:
             check_short_string("correlation_id", correlation_id)
-        if not fits_short_string(address):
-            return False
-        # Not persistent: a client that lost its reply asks again and gets the stored one.
-        properties = Basic.Properties(delivery_mode=_TRANSIENT, correlation_id=correlation_id)
-        if is_direct_address(address):
-            return await self._direct_replies.send(address, body, properties)
-        try:
-            await publisher.publish("", address, body, properties, rejections=_REPLY_REJECTIONS)
-        except (UnroutableError, RejectedError):
-            return False
-        return True
+        return await outgoing.reply(address, body, correlation_id)
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, error: str, agent: str) -> None:
-        publisher = self._require_open()
+        outgoing = self._require_open()
         check_body(delivery.body)
-        message_id = self._own_message_id(delivery, publisher)
-        self._dead_under_way.add(message_id)
-        try:
-            await publisher.publish(
-                dead_exchange(self._namespace),
-                delivery.routing_key if fits_short_string(delivery.routing_key) else "",
-                delivery.body,
-                Basic.Properties(
-                    delivery_mode=_PERSISTENT,
-                    headers=dict(
-                        dead_letter_headers(delivery, reason=reason, error=error, agent=agent)
-                    ),
-                    reply_to=_kept(delivery.reply_to),
-                    correlation_id=_kept(delivery.correlation_id),
-                    message_id=message_id,
-                ),
-            )
-        except UnroutableError as unroutable:
-            raise UnavailableError("The queue of dead letters is missing") from unroutable
-        finally:
-            self._dead_under_way.discard(message_id)
-
-    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:
-        raise UnavailableError("Not there yet")
+        await outgoing.dead_letter(delivery, reason=reason, error=error, agent=agent)
 
     async def resend(self, letter: DeadLetter) -> None:
-        raise UnavailableError("Not there yet")
+        await self._require_open().resend(letter)
+
+    @asynccontextmanager
+    async def dead_letters(self) -> AsyncIterator[RabbitWalk]:
+        self._require_open()
+        walk = RabbitWalk(self._consuming, self._namespace, self._timeout)
+        await self._start(walk)
+        try:
+            yield walk
+        finally:
+            await self._end(walk)
 
     async def announce(self, announcements: Sequence[Announcement]) -> list[bool]:
         self._require_open()
@@ -200,27 +157,23 @@ class RabbitBus:
     ) -> AsyncIterator[bytes]:
         raise UnavailableError("Not there yet")
 
-    def _own_message_id(self, delivery: Delivery, publisher: Publisher) -> str:
-        """The delivery's, or a new one where two at the same time would be taken for another."""
-        message_id = _kept(delivery.message_id)
-        if message_id is None or message_id in self._dead_under_way:
-            return publisher.next_message_id()
-        return message_id
-
     async def _start(self, user: _Startable) -> None:
         self._users.append(user)
         try:
             await user.start(self._timeout)
         except BaseException:
-            await user.close()
-            if user in self._users:
-                self._users.remove(user)
+            await self._end(user)
             raise
 
-    def _require_open(self) -> Publisher:
+    async def _end(self, user: _Closable) -> None:
+        await user.close()
+        if user in self._users:
+            self._users.remove(user)
+
+    def _require_open(self) -> Outgoing:
         if not self._is_open:
             raise BusClosedError("The bus is not open")
-        return self._publisher
+        return self._outgoing
 
     async def __aenter__(self) -> Self:
         if self._is_open:
@@ -228,9 +181,10 @@ class RabbitBus:
         self._publishing = Link(self._url, "publishing")
         self._consuming = Link(self._url, "consuming")
         self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
-        self._direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
+        direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
+        self._outgoing = Outgoing(self._publisher, direct_replies, self._namespace)
         self._announcer = Announcer(self._publishing, self._namespace, self._timeout)
-        self._users: list[_Closable] = [self._publisher, self._direct_replies, self._announcer]
+        self._users: list[_Closable] = [self._publisher, direct_replies, self._announcer]
         try:
             await self._publishing.supervisor.start(self._timeout)
             await self._consuming.supervisor.start(self._timeout)
@@ -259,8 +213,3 @@ class RabbitBus:
             await asyncio.gather(
                 self._publishing.supervisor.close(), self._consuming.supervisor.close()
             )
-
-
-def _kept(value: str | None) -> str | None:
-    """A property of the original, where AMQP can carry it."""
-    return value if value and fits_short_string(value) else None

@@ -14,7 +14,7 @@ from pamqp.commands import Basic
 from yarl import URL
 
 from holdfast_protocol.bus.rabbitmq.connection import Link
-from holdfast_protocol.bus.rabbitmq.publisher import Publisher
+from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError
 from holdfast_protocol.errors import UnavailableError
 
 _PREFIX = "amq.rabbitmq.reply-to"
@@ -53,7 +53,7 @@ class DirectReplies:
         try:
             # Mandatory, every one would be returned: no queue has that name.
             await publisher.publish("", address, body, properties, mandatory=False)
-        except UnavailableError:
+        except (RejectedError, UnavailableError):
             return False
         return True
 

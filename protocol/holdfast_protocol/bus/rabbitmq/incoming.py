@@ -4,14 +4,17 @@ from collections.abc import Mapping
 
 from aiormq.abc import DeliveredMessage
 
-from holdfast_protocol.bus.contract import Delivery
+from holdfast_protocol.bus.deadletters import attempts_before
+from holdfast_protocol.bus.messages import Delivery
 
+_DELIVERY_COUNT = "x-delivery-count"
 _NOTHING: Mapping[str, str] = {}
 
 
 def delivery_from(message: DeliveredMessage, tag: object) -> Delivery:
     """The delivery; never raises."""
     properties = message.header.properties
+    headers = properties.headers
     return Delivery(
         message.body,
         message.routing_key or "",
@@ -21,11 +24,19 @@ def delivery_from(message: DeliveredMessage, tag: object) -> Delivery:
         properties.message_id or None,
         properties.user_id or None,
         bool(message.redelivered),
-        _texts(properties.headers) if properties.headers else _NOTHING,
+        texts(headers) if headers else _NOTHING,
+        _attempts(headers, redelivered=bool(message.redelivered)) if headers else 1,
     )
 
 
-def _texts(headers: Mapping[str, object]) -> dict[str, str]:
+def _attempts(headers: Mapping[str, object], *, redelivered: bool) -> int:
+    # Of a message that it delivers for the first time, the broker did not write the count.
+    count = headers.get(_DELIVERY_COUNT) if redelivered else 0
+    return attempts_before(headers) + (count if isinstance(count, int) and count > 0 else 0) + 1
+
+
+def texts(headers: Mapping[str, object]) -> dict[str, str]:
+    """The headers as texts; never raises."""
     return {name: _text(value) for name, value in headers.items()}
 
 

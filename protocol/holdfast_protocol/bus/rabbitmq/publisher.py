@@ -43,6 +43,7 @@ class _Message:
     mandatory: bool
     message_id: str | None
     rejections: int | None
+    rejected: bool = False
 
 
 class Publisher:
@@ -89,7 +90,7 @@ class Publisher:
                 leaves that to the time.
 
         Raises:
-            RejectedError: rejected so often.
+            RejectedError: rejected so often, or last when the time was up; not delivered.
             UnroutableError: mandatory, and no queue takes it.
             UnavailableError: not confirmed in time; it may still be delivered.
         """
@@ -100,6 +101,8 @@ class Publisher:
             async with asyncio.timeout(self._timeout), self._under_way.place(len(body)):
                 await self._publish_patiently(message)
         except TimeoutError as error:
+            if message.rejected:
+                raise RejectedError(message.routing_key) from error
             raise UnavailableError(
                 "The broker did not confirm in time; the message may still be delivered"
             ) from error
@@ -120,12 +123,14 @@ class Publisher:
                 raise UnroutableError(message.routing_key) from error
             except DeliveryError as error:
                 rejections += 1
+                message.rejected = True
                 if message.rejections is not None and rejections > message.rejections:
                     raise RejectedError(message.routing_key) from error
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
             except ConnectionLostError as error:
                 losses += 1
+                message.rejected = False
                 if losses >= self._attempts:
                     raise UnavailableError(
                         "The connection was lost; the message may still be delivered"

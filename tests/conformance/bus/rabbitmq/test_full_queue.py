@@ -6,7 +6,7 @@ import pytest
 
 from holdfast_protocol.bus.contract import Publication
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
-from holdfast_protocol.errors import UnavailableError
+from holdfast_protocol.errors import OverloadedError
 from tests.conformance.bus.harness import soon, take
 from tests.conformance.bus.rabbitmq.tools import call, vhost_of
 from tests.services import BrokerApi
@@ -38,6 +38,6 @@ async def _fill(hasty: RabbitBus, consumer_count: int) -> int:
     for taken in range(100):
         try:
             await soon(hasty.publish(Publication("storage.x", b"x")))
-        except UnavailableError:
+        except OverloadedError:
             return taken
     raise AssertionError(f"a queue of {consumer_count} took a hundred")

@@ -84,6 +84,7 @@ async def publish_raw(
     *,
     flags: int = 0,
     properties: bytes = b"",
+    kind: str = "topic",
 ) -> None:
     """Publish with properties as raw bytes: what an encoder of ours would refuse to write."""
     connection = await aiormq.connect(url)
@@ -92,12 +93,12 @@ async def publish_raw(
         method = struct.pack(">HHH", 60, 40, 0) + short(exchange.encode()) + short(routing_key)
         header = struct.pack(">HHQH", 60, 0, len(body), flags) + properties
         payload = b"".join(
-            struct.pack(">BHI", kind, channel.number, len(content)) + content + b"\xce"
-            for kind, content in ((1, method + b"\0"), (2, header), (3, body))
+            struct.pack(">BHI", frame_type, channel.number, len(content)) + content + b"\xce"
+            for frame_type, content in ((1, method + b"\0"), (2, header), (3, body))
         )
         await connection.write_queue.put(ChannelFrame(payload=payload, should_close=False))
         # Answered after the publish was read: raises when the broker did not like it.
-        await channel.exchange_declare(exchange, exchange_type="topic", passive=True, timeout=10)
+        await channel.exchange_declare(exchange, exchange_type=kind, passive=True, timeout=10)
     finally:
         await connection.close()
 
