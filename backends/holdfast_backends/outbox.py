@@ -120,7 +120,9 @@ class StoreOutbox:
             if len(found) < chunk:
                 break
             average = size // len(events) + 1
-            chunk = min(limit - len(events), max(1, (max_bytes - size) // average))
+            # At most twice as many as before: large ones may follow many small ones.
+            room = max(1, (max_bytes - size) // average)
+            chunk = min(limit - len(events), room, 2 * chunk)
         return events
 
     async def _last_sequence(self, collection: str) -> int:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from pydantic import JsonValue
 
@@ -30,6 +30,7 @@ from holdfast_protocol.actions import (
 )
 from holdfast_protocol.codec import Refusal
 from holdfast_protocol.errors import (
+    CancelledRequestError,
     ExpiredError,
     HoldfastError,
     InternalError,
@@ -38,10 +39,12 @@ from holdfast_protocol.errors import (
 )
 from holdfast_protocol.messages import AgentMessage, AgentResponse
 
-from .answers import Answer, Result, failure, success
+from .answers import Answer, Position, Result, failure, success, told_too_late
+from .cancelling import Cancellations
 
 W = TypeVar("W")
 P = TypeVar("P", bound=Payload)
+_CANCELLED: Final = "The sender cancelled it before it was executed"
 
 
 class TransientError(Exception):
@@ -60,6 +63,15 @@ class Done(NamedTuple, Generic[W]):
 
     outcome: Result | HoldfastError
     replayed: bool = False
+    positions: Sequence[Position] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Work that is no part of a batch: a call of its own, made beside the batches. It raises
+    `HoldfastError` to answer with an error."""
+
+    call: Callable[[], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +79,20 @@ class Action(Generic[W]):
     """A row of the action table: what it takes, and how a checked message becomes work.
 
     `prepare` is called with the message and its typed payload. It decides whatever can be
-    decided without executing, and raises `HoldfastError` to refuse.
+    decided without executing, and raises `HoldfastError` to refuse. A `slow` action reads for
+    long or answers much, and no order is promised of it: it runs beside the batches.
     """
 
     spec: ActionSpec
-    prepare: Callable[[AgentMessage, Payload], W]
+    prepare: Callable[[AgentMessage, Payload], W | Aside]
+    slow: bool = False
 
 
 class Prepared(NamedTuple, Generic[W]):
     """A message that passed every check, and the work that it asks for."""
 
     message: AgentMessage
-    work: W
+    work: W | Aside
 
 
 class Agent(ABC, Generic[W]):
@@ -98,6 +112,7 @@ class Agent(ABC, Generic[W]):
             {action.spec.name: action for action in actions}
         )
         self._log = log if log is not None else quiet_logger()
+        self.cancellations = Cancellations()
         self._counters: Counter[str] = Counter()
         self._started_at = datetime.now(UTC)
         self._started = monotonic()
@@ -114,8 +129,19 @@ class Agent(ABC, Generic[W]):
         """Whether a message may run for long or answer much: a read of which no order is
         promised. Such messages are executed a few at a time, beside the others where they came
         without them."""
-        del item
-        return False
+        row = self._actions.get(item.action) if isinstance(item, AgentMessage) else None
+        return row is not None and row.slow
+
+    def withdrawn(self, work: W) -> W | None:
+        """What is left to do for work that its sender cancelled: to find out whether it was done
+        before, and otherwise to see to it that it never will be. None where nothing is."""
+        del work
+        return None
+
+    def extend(self, actions: Iterable[Action[W]]) -> None:
+        """Give the agent more actions, before it serves."""
+        more = {action.spec.name: action for action in actions}
+        self._actions = MappingProxyType({**self._actions, **more})
 
     # -- for callers ---------------------------------------------------------------------------
 
@@ -167,8 +193,11 @@ class Agent(ABC, Generic[W]):
         now = datetime.now(UTC)
         current = [self._still_wanted(item, now, after) for item in prepared]
         pending = [item for item in current if isinstance(item, Prepared)]
-        done = iter(await self._performed(pending))
-        return self._counted([item if isinstance(item, Answer) else next(done) for item in current])
+        done = iter(await self._all_done(pending))
+        answers = [item if isinstance(item, Answer) else next(done) for item in current]
+        if self.cancellations:
+            answers = [self._too_late(*pair) for pair in zip(prepared, answers, strict=True)]
+        return self._counted(answers)
 
     def give_up(
         self, prepared: Sequence[Prepared[W] | Answer], error: HoldfastError
@@ -210,8 +239,12 @@ class Agent(ABC, Generic[W]):
     def _still_wanted(
         self, item: Prepared[W] | Answer, now: datetime, after: TransientError | None
     ) -> Prepared[W] | Answer:
-        """Look at the deadline once more: the message may have waited."""
-        if isinstance(item, Answer) or item.message.deadline is None:
+        """Look at the deadline once more, and for a cancellation: the message may have waited."""
+        if isinstance(item, Answer):
+            return item
+        if self.cancellations and self.cancellations.holds(item.message):
+            return self._withdrawn(item)
+        if item.message.deadline is None:
             return item
         try:
             _check_deadline(item.message, now)
@@ -220,11 +253,46 @@ class Agent(ABC, Generic[W]):
             return failure(item.message, self.name, error, refused=True)
         return item
 
+    def _withdrawn(self, item: Prepared[W]) -> Prepared[W] | Answer:
+        work = None if isinstance(item.work, Aside) else self.withdrawn(item.work)
+        if work is not None:
+            return Prepared(item.message, work)
+        return failure(item.message, self.name, CancelledRequestError(_CANCELLED))
+
+    def _too_late(self, item: Prepared[W] | Answer, answer: Answer) -> Answer:
+        """Say so in an answer whose message was cancelled after it was executed."""
+        cancelled = CancelledRequestError.error_type
+        if isinstance(item, Answer) or answer.refused or answer.reply.error_type == cancelled:
+            return answer
+        return told_too_late(answer) if self.cancellations.holds(item.message) else answer
+
+    async def _all_done(self, pending: Sequence[Prepared[W]]) -> list[Answer]:
+        """The batch as one, then the calls that are no part of it."""
+        if not any(isinstance(item.work, Aside) for item in pending):
+            return await self._performed(pending)
+        batch = [item for item in pending if not isinstance(item.work, Aside)]
+        done = iter(await self._performed(batch))
+        return [
+            await self._called(item.message, item.work)
+            if isinstance(item.work, Aside)
+            else next(done)
+            for item in pending
+        ]
+
+    async def _called(self, message: AgentMessage, work: Aside) -> Answer:
+        try:
+            return success(message, self.name, await work.call())
+        except HoldfastError as error:
+            return failure(message, self.name, error)
+        except Exception as error:  # noqa: BLE001 — a defect is answered, and the next served
+            return failure(message, self.name, self._defect(message, error))
+
     async def _performed(self, pending: Sequence[Prepared[W]]) -> list[Answer]:
         if not pending:
             return []
         try:
-            done = await self.perform([item.work for item in pending])
+            works = [item.work for item in pending]
+            done = await self.perform(cast("list[W]", works))  # the calls are none of them
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 — a defect is answered, and the next served
@@ -236,12 +304,14 @@ class Agent(ABC, Generic[W]):
         return [self._answer_of(item.message, one) for item, one in zip(pending, done, strict=True)]
 
     def _answer_of(self, message: AgentMessage, done: Done[W]) -> Answer:
+        positions = done.positions
         if isinstance(done.outcome, HoldfastError):
-            return failure(message, self.name, done.outcome, replayed=done.replayed)
+            error = done.outcome
+            return failure(message, self.name, error, replayed=done.replayed, positions=positions)
         result = done.outcome
         if done.replayed:
             result = Result(result.value, {**result.meta, "replayed": True})
-        return success(message, self.name, result)
+        return success(message, self.name, result, positions)
 
     def _defect(self, message: AgentMessage, error: Exception) -> InternalError:
         """Say nothing of the inside; leave a reference that stands in the log."""

@@ -1,6 +1,6 @@
 """What an agent gives back for one message, before it becomes a reply."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pydantic import JsonValue
@@ -19,6 +19,16 @@ class Result(NamedTuple):
     meta: Mapping[str, JsonValue] = _NO_META
 
 
+class Position(NamedTuple):
+    """Where an answer stands in the history of one collection: after its change number
+    `sequence`, or as that change itself. It lets the log of several processes be put into the
+    order in which things happened."""
+
+    collection: str
+    sequence: int
+    is_change: bool
+
+
 class Answer(NamedTuple):
     """A reply, and whether the message was refused before anything was executed.
 
@@ -29,12 +39,15 @@ class Answer(NamedTuple):
     reply: Reply
     refused: bool = False
     action: str | None = None
+    positions: Sequence[Position] = ()
 
 
-def success(message: AgentMessage, agent: str, result: Result) -> Answer:
+def success(
+    message: AgentMessage, agent: str, result: Result, positions: Sequence[Position] = ()
+) -> Answer:
     """The answer to a message that was done."""
     reply = Reply("success", agent, message.id, message.correlation_id, result.value, result.meta)
-    return Answer(reply, action=message.action)
+    return Answer(reply, action=message.action, positions=positions)
 
 
 def failure(
@@ -44,6 +57,7 @@ def failure(
     *,
     refused: bool = False,
     replayed: bool = False,
+    positions: Sequence[Position] = (),
 ) -> Answer:
     """The answer to a message that could not be done."""
     meta: dict[str, JsonValue] = {"replayed": True} if replayed else {}
@@ -58,4 +72,10 @@ def failure(
         error.error_type,
         error.details,
     )
-    return Answer(reply, refused, message.action)
+    return Answer(reply, refused, message.action, positions)
+
+
+def told_too_late(answer: Answer) -> Answer:
+    """The answer to a message that was cancelled after it had been executed."""
+    meta = {**answer.reply.meta, "cancel": "too_late"}
+    return answer._replace(reply=answer.reply._replace(meta=meta))

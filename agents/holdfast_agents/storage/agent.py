@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 
-from holdfast_agents.base.agent import Action, Agent, Done, TransientError
+from holdfast_agents.base.agent import Action, Agent, Aside, Done, TransientError
 from holdfast_agents.logs import Logger
 from holdfast_backends import Backend, StorageError, UnavailableError
-from holdfast_protocol.actions import STORAGE_ACTIONS, Payload
+from holdfast_protocol.actions import (
+    EVENT_ACTIONS,
+    LOCK_ACTIONS,
+    STORAGE_ACTIONS,
+    ActionSpec,
+    Payload,
+)
 from holdfast_protocol.codec import Refusal
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
-from .requests import Translator
+from .event_answers import EventAnswers
+from .requests import Translator, withdrawn
 from .results import rendered, translated
 from .work import StorageWork
 
@@ -19,7 +26,8 @@ _SLOW_ACTIONS = frozenset({"storage_list", "storage_query", "storage_count", "st
 
 
 class StorageAgent(Agent[StorageWork]):
-    """Keeps documents. All actions of the wire contract's section 6.
+    """Keeps documents, locks and the events of their changes. All actions of the wire contract's
+    section 6.
 
     Args:
         backend: where; the caller opens and closes it.
@@ -36,16 +44,27 @@ class StorageAgent(Agent[StorageWork]):
         log: Logger | None = None,
     ) -> None:
         translator = Translator(response_limit)
-        actions = [self._action(spec_name, translator) for spec_name in STORAGE_ACTIONS]
+        events = EventAnswers(backend.outbox, response_limit)
+        kept = (*STORAGE_ACTIONS.values(), *LOCK_ACTIONS.values())
+        asked = EVENT_ACTIONS.values()
+        actions = [
+            *(Action(spec, translator.work, slow=spec.name in _SLOW_ACTIONS) for spec in kept),
+            *(self._asked(spec, events) for spec in asked),
+        ]
         super().__init__(name, actions, log=log)
         self._backend = backend
 
     @staticmethod
-    def _action(name: str, translator: Translator) -> Action[StorageWork]:
-        def prepare(message: AgentMessage, payload: Payload) -> StorageWork:
-            return translator.work(message, payload)
+    def _asked(spec: ActionSpec, events: EventAnswers) -> Action[StorageWork]:
+        def prepare(message: AgentMessage, payload: Payload) -> Aside:
+            del message
+            return Aside(lambda: events.answer(payload))
 
-        return Action(STORAGE_ACTIONS[name], prepare)
+        return Action(spec, prepare, slow=True)
+
+    def withdrawn(self, work: StorageWork) -> StorageWork | None:
+        """A write that was executed already keeps its answer; another one never will be."""
+        return withdrawn(work)
 
     async def perform(self, works: Sequence[StorageWork]) -> Sequence[Done[StorageWork]]:
         """Execute everything as one batch on the backend."""
@@ -63,11 +82,9 @@ class StorageAgent(Agent[StorageWork]):
 
     def is_slow(self, item: AgentMessage | Refusal) -> bool:
         """Lists, queries and counts, and batches that only read."""
-        if not isinstance(item, AgentMessage):
-            return False
-        return item.action in _SLOW_ACTIONS or (
-            item.action == "storage_batch" and _only_reads(item.payload.get("operations"))
-        )
+        if isinstance(item, AgentMessage) and item.action == "storage_batch":
+            return _only_reads(item.payload.get("operations"))
+        return super().is_slow(item)
 
 
 def _only_reads(operations: object) -> bool:

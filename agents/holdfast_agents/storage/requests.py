@@ -1,17 +1,24 @@
 """From typed payloads to operations of the backend."""
 
+from dataclasses import replace
 from typing import TypeAlias
 
 from holdfast_backends.errors import InvalidValueError, StorageError
 from holdfast_backends.filters import parse_filter
 from holdfast_backends.operations import (
+    Acquire,
     Collections,
     Count,
     Delete,
+    Fence,
     Find,
     Get,
     Identity,
     Index,
+    Inspect,
+    LockOperation,
+    Release,
+    Renew,
     Save,
     Simple,
     Transaction,
@@ -19,7 +26,12 @@ from holdfast_backends.operations import (
     parse_fields,
     parse_sort,
 )
+from holdfast_protocol.actions import Fence as ProtocolFence
 from holdfast_protocol.actions import (
+    LockAcquire,
+    LockGet,
+    LockRelease,
+    LockRenew,
     Payload,
     StorageBatch,
     StorageCollections,
@@ -37,6 +49,7 @@ from holdfast_protocol.actions import (
 from holdfast_protocol.codec import payload_digest
 from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.messages import AgentMessage
+from holdfast_protocol.times import to_micros
 
 from .results import of_batch, translated
 from .work import BatchItem, StorageWork
@@ -66,6 +79,8 @@ class Translator:
                 case StorageIndex(collection=collection, paths=paths):
                     chosen = None if paths is None else tuple(paths)
                     return StorageWork(Index(collection, chosen))
+                case LockAcquire() | LockRenew() | LockRelease() | LockGet():
+                    return StorageWork(_lock(payload, message))
                 case _:
                     operation, with_meta = self._simple(payload, message)
                     return StorageWork(operation, with_meta)
@@ -84,7 +99,8 @@ class Translator:
             case StorageDelete():
                 identity = _identity(message)
                 record_id, version = payload.record_id, payload.if_version
-                return Delete(record_id, payload.collection, version, identity), False
+                fence = _fence(payload.fence)
+                return Delete(record_id, payload.collection, version, identity, fence), False
             case StorageQuery():
                 return self._query(payload), payload.with_meta
             case StorageList():
@@ -104,6 +120,7 @@ class Translator:
                 payload.if_version,
                 payload.ttl_seconds,
                 _identity(message),
+                _fence(payload.fence),
             )
         except InvalidValueError as error:
             if error.loc[:1] != ("document",):
@@ -120,6 +137,7 @@ class Translator:
             payload.collection,
             payload.if_version,
             _identity(message),
+            _fence(payload.fence),
         )
 
     def _list(self, payload: StorageList) -> Find:
@@ -160,7 +178,8 @@ class Translator:
         if not operations:
             return StorageWork(None, items=tuple(items))
         identity = _identity(message) if batch_writes(batch) else None
-        transaction = Transaction(tuple(operations), batch.atomic, self._limit, identity)
+        fence = _fence(batch.fence)
+        transaction = Transaction(tuple(operations), batch.atomic, self._limit, identity, fence)
         return StorageWork(transaction, items=tuple(items))
 
     def _of_batch(self, batch: StorageBatch, index: int) -> _Simple:
@@ -171,8 +190,47 @@ class Translator:
             raise translated(error) from None
 
 
+def withdrawn(work: StorageWork) -> StorageWork | None:
+    """Work that only finds out whether it was executed before, and otherwise forbids it; None
+    where it has no identity to find out by."""
+    match work.operation:
+        case (
+            Save(identity=Identity() as identity)
+            | Update(identity=Identity() as identity)
+            | Delete(identity=Identity() as identity)
+            | Transaction(identity=Identity() as identity)
+            | Acquire(identity=Identity() as identity)
+            | Renew(identity=Identity() as identity)
+            | Release(identity=Identity() as identity)
+        ) as operation:
+            forbidden = replace(operation, identity=replace(identity, cancelled=True))
+            return replace(work, operation=forbidden)
+        case _:
+            return None
+
+
 def _identity(message: AgentMessage | None) -> Identity | None:
     if message is None:
         return None
     digest = payload_digest(message.action, message.payload)
-    return Identity(message.sender or _ANONYMOUS, message.id, digest)
+    deadline = None if message.deadline is None else to_micros(message.deadline)
+    return Identity(message.sender or _ANONYMOUS, message.id, digest, deadline)
+
+
+def _fence(fence: ProtocolFence | None) -> Fence | None:
+    return None if fence is None else Fence(fence.lock, fence.token)
+
+
+def _lock(
+    payload: LockAcquire | LockRenew | LockRelease | LockGet, message: AgentMessage
+) -> LockOperation:
+    identity = _identity(message)
+    match payload:
+        case LockAcquire(name=name, lease_seconds=seconds, owner=owner):
+            return Acquire(name, owner or message.sender or _ANONYMOUS, seconds, identity)
+        case LockRenew(name=name, token=token, lease_seconds=seconds):
+            return Renew(name, token, seconds, identity)
+        case LockRelease(name=name, token=token):
+            return Release(name, token, identity)
+        case LockGet(name=name):
+            return Inspect(name)

@@ -15,6 +15,7 @@ from holdfast_backends.outcomes import (
     Failed,
     Found,
     IndexState,
+    Leased,
     Outcome,
     Page,
     Record,
@@ -24,6 +25,7 @@ from holdfast_protocol.errors import HoldfastError, error_from
 from holdfast_protocol.replies import RawJson, ReplyResult
 from holdfast_protocol.times import format_micros
 
+from .positions import positions
 from .work import BatchItem, StorageWork
 
 
@@ -52,28 +54,32 @@ def rendered(work: StorageWork, outcome: Outcome | None) -> Done[StorageWork]:
     """What became of a message's work."""
     if outcome is None:
         return Done(_batch_result(work.items, ()))
+    places = positions(work.operation, outcome)
     match outcome:
         case Failed(error, index, replayed):
             failed = translated(error)
-            return Done(failed if index is None else of_batch(failed, index), replayed)
+            return Done(failed if index is None else of_batch(failed, index), replayed, places)
         case Batched(outcomes, replayed):
-            return Done(_batch_result(work.items, outcomes), replayed)
-        case Saved(replayed=replayed) | Found(replayed=replayed):
-            return Done(_result(outcome, with_meta=False), replayed)
+            return Done(_batch_result(work.items, outcomes), replayed, places)
+        case Saved(replayed=replayed) | Found(replayed=replayed) | Leased(replayed=replayed):
+            return Done(_result(outcome, with_meta=False), replayed, places)
         case _:
-            return Done(_result(outcome, with_meta=work.with_meta))
+            return Done(_result(outcome, with_meta=work.with_meta), positions=places)
 
 
 def _result(outcome: Outcome, *, with_meta: bool) -> Result:
     match outcome:
-        case Saved(record, created):
-            return Result(RawJson(record.document), {**_facts(record), "created": created})
-        case Found(record):
-            return Result(RawJson(record.document), _facts(record))
-        case Page(records, next_cursor):
-            return _page(records, next_cursor, with_meta=with_meta)
-        case Counted(count):
-            return Result(count)
+        case Saved(record, created, sequence=sequence):
+            facts = {**_facts(record), "created": created, "sequence": sequence}
+            return Result(RawJson(record.document), facts)
+        case Found(record, sequence=sequence):
+            return Result(RawJson(record.document), {**_facts(record), "sequence": sequence})
+        case Page(records, next_cursor, sequence=sequence):
+            return _page(records, next_cursor, sequence, with_meta=with_meta)
+        case Counted(count, sequence):
+            return Result(count, {"sequence": sequence})
+        case Leased():
+            return _lock(outcome)
         case CollectionCounts(counts):
             listed: list[RawJson | JsonValue] = [
                 {"collection": name, "count": count} for name, count in counts
@@ -102,8 +108,22 @@ def _facts(record: Record) -> dict[str, JsonValue]:
     return facts
 
 
-def _page(records: Sequence[Record], next_cursor: str | None, *, with_meta: bool) -> Result:
-    meta: dict[str, JsonValue] = {"next_cursor": next_cursor}
+def _lock(lease: Leased) -> Result:
+    return Result(
+        {
+            "name": lease.name,
+            "owner": lease.owner,
+            "token": lease.token,
+            "acquired_at": _instant(lease.acquired_at),
+            "expires_at": _instant(lease.expires_at),
+        }
+    )
+
+
+def _page(
+    records: Sequence[Record], next_cursor: str | None, sequence: int, *, with_meta: bool
+) -> Result:
+    meta: dict[str, JsonValue] = {"next_cursor": next_cursor, "sequence": sequence}
     if with_meta:
         meta["records"] = [{"id": record.id, **_facts(record)} for record in records]
     documents: list[RawJson | JsonValue] = [RawJson(record.document) for record in records]

@@ -137,8 +137,10 @@ class PostgresStore:
 
     async def mark_published(self, marks: Mapping[str, int]) -> None:
         """As `store.Store.mark_published`."""
+        names = sorted(marks)  # everybody locks them in the same order
         async with self._pool.session(None) as session:
-            await session.fetch(texts.MARK_PUBLISHED, (list(marks), list(marks.values())))
+            arguments = (names, [marks[name] for name in names])
+            await session.fetch(texts.MARK_PUBLISHED, arguments)
 
     async def forget_events(self, collection: str, upto: int, limit: int) -> int:
         """As `store.Store.forget_events`."""

@@ -28,6 +28,7 @@ FORGET_EVENTS: Final = """
 WITH old AS (
     SELECT collection, sequence FROM holdfast_events
     WHERE collection = $1 AND sequence <= $2 ORDER BY sequence LIMIT $3
+    FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM holdfast_events AS e USING old
     WHERE e.collection = old.collection AND e.sequence = old.sequence RETURNING 1

@@ -107,7 +107,9 @@ def is_appendable(expected: Head, reached: Head | None, changes: Changes) -> boo
     told = [
         (event.sender, event.message_id) for events in changes.events.values() for event in events
     ]
-    return not told or told == (list(changes.replies) or [(None, None)] * count)
+    if not changes.replies:
+        return all(place == (None, None) for place in told)
+    return not told or told == list(changes.replies)
 
 
 def append_arguments(

@@ -122,10 +122,8 @@ class Statements:
         mark = func.coalesce(published.c.sequence, 0)
         marked = collections.outerjoin(published, published.c.collection == head.name)
         statement = select(head.name, mark).select_from(marked)
-        # The names of the others begin with a letter, the internal ones before that.
-        return self._compiled(
-            statement.where(head.sequence > mark, head.name >= literal_column("'a'"))
-        )
+        is_internal = head.name.startswith(literal_column(f"'{INTERNAL}'"))
+        return self._compiled(statement.where(head.sequence > mark, ~is_internal))
 
     def _compiled(self, statement: ClauseElement) -> Statement:
         compiled = statement.compile(dialect=self._dialect)

@@ -38,6 +38,7 @@ async def test_save_answers_the_document_and_its_facts(agent: StorageAgent) -> N
         "updated_at": "2023-11-14T22:13:20.000000Z",
         "expires_at": "2023-11-14T22:14:20.000000Z",
         "created": True,
+        "sequence": 1,
     }
 
 
@@ -127,7 +128,7 @@ async def test_a_page_tells_the_cursor_and_on_request_the_facts(agent: StorageAg
         fields=["n"],
     )
     assert rest.result == [{"id": 1, "n": 0}]
-    assert rest.meta == {"next_cursor": None}
+    assert rest.meta == {"next_cursor": None, "sequence": 3}
 
 
 async def test_a_cursor_of_a_list_is_none_of_a_query(agent: StorageAgent) -> None:
@@ -210,7 +211,7 @@ async def test_a_batch_that_is_not_atomic_answers_each_for_itself(agent: Storage
     assert index["error_type"] == "validation_error"
     assert missing["error"] == "notes record 9 not found"
     assert listed["result"] == [{"id": 1, "a": 1}]
-    assert listed["meta"] == {"next_cursor": None}
+    assert listed["meta"] == {"next_cursor": None, "sequence": 1}
 
 
 async def test_a_batch_of_more_than_1000_operations_is_too_large(agent: StorageAgent) -> None:

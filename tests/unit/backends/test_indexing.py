@@ -62,7 +62,7 @@ async def test_a_path_declared_twice_is_one_index(store: SqliteStore) -> None:
         for _ in range(3):
             states += await backend.execute([Index("c", ("a",) * 16)])
             await backend.execute([Save({"a": 1}, "c")])
-        head = (await store.indexed_collections())["c"]
+        head = (await store.heads())["c"]
     assert all(isinstance(state, IndexState) for state in states)
     assert [getattr(state, "paths", None) for state in states] == [("a",) * 16] * 3
     assert [slot.number for slot in head.slots] == [0]

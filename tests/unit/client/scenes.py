@@ -1,13 +1,14 @@
 """A client and a scripted agent on one in-process bus."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from holdfast_protocol import AgentClient
-from holdfast_protocol.bus.contract import Publication, ReplyDelivery
+from holdfast_protocol.bus.contract import Broadcast, BroadcastExchange, Publication, ReplyDelivery
 from holdfast_protocol.bus.memory import MemoryBus, MemoryReplyAddress
 from holdfast_protocol.bus.memory_broker import MemoryBroker
+from holdfast_protocol.bus.memory_listeners import MemoryListener
 from tests.unit.client.responder import Responder, Script, responding
 
 
@@ -26,7 +27,8 @@ class ReconnectingAddress(MemoryReplyAddress):
 class FaultyBus(MemoryBus):
     """The client's bus. Each publish first raises the next of `faults`, where one is left.
 
-    None among the faults lets a publish through.
+    None among the faults lets a publish through. While it is `deaf`, its listeners miss what is
+    announced.
     """
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -34,6 +36,8 @@ class FaultyBus(MemoryBus):
         self.faults: list[Exception | None] = []
         self.published: list[Publication] = []
         self.address: ReconnectingAddress | None = None
+        self.deaf = False
+        self._ready: list[Callable[[], None]] = []
 
     async def publish(self, publication: Publication) -> None:
         self.published.append(publication)
@@ -49,9 +53,28 @@ class FaultyBus(MemoryBus):
         self.address = ReconnectingAddress(opened.address)
         return self.address
 
+    async def listen(
+        self,
+        exchange: BroadcastExchange,
+        patterns: Sequence[str],
+        on_message: Callable[[Broadcast], None],
+        on_ready: Callable[[], None] | None = None,
+    ) -> MemoryListener:
+        def hear(broadcast: Broadcast) -> None:
+            if not self.deaf:
+                on_message(broadcast)
+
+        if on_ready is not None:
+            self._ready.append(on_ready)
+        return await super().listen(exchange, patterns, hear, on_ready)
+
     def reconnect(self) -> None:
+        """The connection was lost, and is there again."""
         assert self.address is not None
         self.address.count += 1
+        self.deaf = False
+        for on_ready in self._ready:
+            on_ready()
 
 
 @dataclass

@@ -57,7 +57,7 @@ BEGIN
         RETURN false;
     END IF;
     UPDATE holdfast_collections AS c
-       SET last_id = reached, sequence = expected_sequence + reached - expected
+       SET last_id = reached, sequence = expected_sequence + (reached - expected)
      WHERE c.name = target AND c.last_id = expected AND c.sequence = expected_sequence
        AND c.slots = '[]';
     IF NOT FOUND THEN

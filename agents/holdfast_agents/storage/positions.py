@@ -1,0 +1,70 @@
+"""Where an outcome stands in the histories of the collections that it is about."""
+
+from collections.abc import Sequence
+
+from holdfast_agents.base.answers import Position
+from holdfast_backends.lock_operations import LOCKS
+from holdfast_backends.operations import (
+    Acquire,
+    Collections,
+    Delete,
+    Index,
+    Inspect,
+    Operation,
+    Release,
+    Renew,
+    Save,
+    Transaction,
+    Update,
+)
+from holdfast_backends.outcomes import Batched, CollectionCounts, Failed, IndexState, Outcome
+
+_CHANGES = (Save, Update, Delete, Acquire, Renew, Release)
+
+
+def positions(operation: Operation | None, outcome: Outcome) -> Sequence[Position]:
+    """The positions of an outcome; none where it depends on no collection's changes alone.
+
+    What is only repeated stands behind its original: it holds at any time after that.
+    """
+    match operation:
+        case None | Collections() | Index():
+            return ()
+        case Transaction():
+            return _of_batch(operation, outcome)
+        case Acquire() | Renew() | Release() | Inspect():
+            return (_position(LOCKS, operation, outcome),)
+        case _:
+            return (_position(operation.collection, operation, outcome),)
+
+
+def _position(collection: str, operation: Operation, outcome: Outcome) -> Position:
+    is_change = isinstance(operation, _CHANGES) and not isinstance(outcome, Failed)
+    replayed = getattr(outcome, "replayed", False)
+    return Position(collection, _sequence(outcome), is_change and not replayed)
+
+
+def _of_batch(transaction: Transaction, outcome: Outcome) -> Sequence[Position]:
+    if isinstance(outcome, Failed) and outcome.index is not None:
+        failed = transaction.operations[outcome.index]
+        return positions(failed, Failed(outcome.error, sequence=outcome.sequence))
+    if not isinstance(outcome, Batched):
+        return ()
+    latest: dict[str, Position] = {}
+    for inner, part in zip(transaction.operations, outcome.outcomes, strict=True):
+        for place in positions(inner, part):
+            before = latest.get(place.collection)
+            is_change = place.is_change and not outcome.replayed
+            if before is not None:
+                is_change = is_change or before.is_change
+                place = place._replace(sequence=max(before.sequence, place.sequence))
+            latest[place.collection] = place._replace(is_change=is_change)
+    return tuple(latest.values())
+
+
+def _sequence(outcome: Outcome) -> int:
+    match outcome:
+        case Batched() | CollectionCounts() | IndexState():
+            return 0
+        case _:
+            return outcome.sequence
