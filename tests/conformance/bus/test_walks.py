@@ -240,11 +240,11 @@ async def test_sending_to_nobody_is_no_route(bus: Bus) -> None:
 async def test_a_delivery_that_comes_again_counts_its_attempts(bus: Bus) -> None:
     consumer = await bus.consume("storage", prefetch=1)
     await bus.publish(Publication("storage.x", b"x"))
-    for attempt in range(1, 4):
-        (delivery,) = await take(consumer, 1)
+    (delivery,) = await take(consumer, 1)
+    for attempt in range(1, 3):
         assert delivery.attempts == attempt
-        if attempt < 3:
-            await consumer.requeue([delivery])
+        await consumer.requeue([delivery])
+        (delivery,) = await take(consumer, 1)
     await bus.dead_letter(delivery, reason="r", error="e", agent="storage")
     async with bus.dead_letters() as walk:
         (letter,) = await walk.take(1)

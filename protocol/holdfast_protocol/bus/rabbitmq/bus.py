@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -11,10 +11,12 @@ from holdfast_protocol.bus.checks import (
     check_agent,
     check_announcements,
     check_body,
+    check_chunk,
     check_namespace,
     check_prefetch,
     check_publication,
     check_short_string,
+    check_since,
     reply_queue_name,
 )
 from holdfast_protocol.bus.contract import (
@@ -32,6 +34,7 @@ from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
 from holdfast_protocol.bus.rabbitmq.dead_letters import RabbitWalk
 from holdfast_protocol.bus.rabbitmq.direct import DirectReplies
+from holdfast_protocol.bus.rabbitmq.journal import Journal
 from holdfast_protocol.bus.rabbitmq.listening import RabbitListener
 from holdfast_protocol.bus.rabbitmq.outgoing import Outgoing
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher
@@ -39,7 +42,6 @@ from holdfast_protocol.bus.rabbitmq.replies import RabbitReplyAddress
 from holdfast_protocol.bus.topics import check_patterns
 from holdfast_protocol.errors import (
     BusClosedError,
-    UnavailableError,
 )
 
 
@@ -150,12 +152,17 @@ class RabbitBus:
         return listener
 
     async def journal(self, body: bytes) -> None:
-        raise UnavailableError("Not there yet")
+        self._require_open()
+        check_chunk(body)
+        await self._journal.append(body)
 
-    def read_journal(
+    async def read_journal(
         self, *, since: datetime | None = None, follow: bool = False
     ) -> AsyncIterator[bytes]:
-        raise UnavailableError("Not there yet")
+        self._require_open()
+        async with aclosing(self._journal.read(check_since(since), follow=follow)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _start(self, user: _Startable) -> None:
         self._users.append(user)
@@ -183,6 +190,7 @@ class RabbitBus:
         self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
         direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
         self._outgoing = Outgoing(self._publisher, direct_replies, self._namespace)
+        self._journal = Journal(self._consuming, self._publisher, self._namespace, self._timeout)
         self._announcer = Announcer(self._publishing, self._namespace, self._timeout)
         self._users: list[_Closable] = [self._publisher, direct_replies, self._announcer]
         try:

@@ -11,6 +11,7 @@ from aiormq import Channel
 from holdfast_protocol.bus.messages import BroadcastExchange
 
 _REPLY_EXPIRES_MS = 30 * 60 * 1000
+_MAX_JOURNAL_BYTES = 10_000_000_000
 _MAX_LISTENER_BYTES = 256 * 1024 * 1024
 _TIMEOUT = 10.0  # seconds, for each answer of the broker
 
@@ -25,6 +26,10 @@ def broadcast_exchange(namespace: str, exchange: BroadcastExchange) -> str:
 
 def dead_letters_queue(namespace: str) -> str:
     return f"{namespace}.dead-letters"
+
+
+def journal_queue(namespace: str) -> str:
+    return f"{namespace}.journal"
 
 
 def dead_exchange(namespace: str) -> str:
@@ -89,3 +94,13 @@ async def declare_listener_queue(channel: Channel, namespace: str) -> str:
         timeout=_TIMEOUT,
     )
     return queue
+
+
+async def declare_journal(channel: Channel, namespace: str) -> None:
+    """The journal, of which the broker keeps the newest 10 GB (a policy may say otherwise)."""
+    await channel.queue_declare(
+        journal_queue(namespace),
+        durable=True,
+        arguments={"x-queue-type": "stream", "x-max-length-bytes": _MAX_JOURNAL_BYTES},
+        timeout=_TIMEOUT,
+    )

@@ -1,0 +1,149 @@
+"""The journal: a stream of the broker, appended to with confirms and read by offset."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import datetime
+
+from aiormq import Channel
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from pamqp.commands import Basic
+
+from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.driver import (
+    REFUSED,
+    ConnectionLostError,
+    close_quietly,
+    refusal,
+)
+from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError, UnroutableError
+from holdfast_protocol.bus.rabbitmq.streaming import MARK, StreamReader
+from holdfast_protocol.bus.rabbitmq.topology import declare_journal, journal_queue
+from holdfast_protocol.errors import UnavailableError
+
+_PERSISTENT = 2
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 5.0
+
+
+class Journal:
+    """Appends to and reads the journal of a namespace.
+
+    `link` declares and reads, `publisher` appends; `timeout` bounds, in seconds, each wait for
+    the broker.
+    """
+
+    def __init__(self, link: Link, publisher: Publisher, namespace: str, timeout: float) -> None:
+        self._link = link
+        self._publisher = publisher
+        self._namespace = namespace
+        self._timeout = timeout
+        self._queue = journal_queue(namespace)
+        self._declared = False
+        self._declaring = asyncio.Lock()
+
+    async def append(self, body: bytes) -> None:
+        """Append one chunk, confirmed. Raises UnavailableError."""
+        await self._declare()
+        try:
+            await self._publish(body, mark=None)
+        except UnroutableError:
+            # Somebody deleted it since: an operator may start a new one so.
+            self._declared = False
+            await self._declare()
+            try:
+                await self._publish(body, mark=None)
+            except UnroutableError as error:
+                raise UnavailableError("The journal is missing") from error
+
+    async def read(self, since: datetime | None, *, follow: bool) -> AsyncGenerator[bytes, None]:
+        """The chunks from the first, or those since a time, in order. Raises UnavailableError.
+
+        The end is found by a mark, an empty chunk that is appended once the reading has begun:
+        the broker tells nobody where a stream ends.
+        """
+        if follow:
+            await self._declare()
+        elif not await self._exists():
+            return
+        mark = None if follow else secrets.token_hex(16)
+        reader = StreamReader(self._link, self._queue, since)
+        waited = delay = 0.0
+        try:
+            while True:
+                try:
+                    await self._begin(reader, mark)
+                    while not (chunk := await reader.next(self._limit(follow))).is_mark(mark):
+                        waited = delay = 0.0
+                        if chunk.body:
+                            yield chunk.body
+                    return
+                except REFUSED as error:
+                    raise refusal(error) from error
+                except ConnectionLostError as error:
+                    if not follow and waited > self._timeout:
+                        raise UnavailableError("The journal cannot be read") from error
+                    await asyncio.sleep(delay)
+                    waited += delay
+                    delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+                except TimeoutError as error:
+                    raise UnavailableError("The journal cannot be read in time") from error
+        finally:
+            await reader.close()
+
+    def _limit(self, follow: bool) -> float | None:
+        """How long the next chunk may take: one that follows waits for what is not there yet."""
+        return None if follow else self._timeout
+
+    async def _begin(self, reader: StreamReader, mark: str | None) -> None:
+        """Read on where it stopped, and mark the end anew: the last mark may not be there."""
+        async with asyncio.timeout(self._limit(mark is None and reader.begun)):
+            await reader.open()
+        if mark is not None:
+            try:
+                await self._publish(b"", mark)
+            except UnroutableError as error:
+                raise UnavailableError("The journal was deleted") from error
+
+    async def _publish(self, body: bytes, mark: str | None) -> None:
+        properties = Basic.Properties(
+            delivery_mode=_PERSISTENT, headers={MARK: mark} if mark else None
+        )
+        try:
+            await self._publisher.publish("", self._queue, body, properties)
+        except RejectedError as error:
+            raise UnavailableError("The journal takes nothing now") from error
+
+    async def _declare(self) -> None:
+        async with self._declaring:
+            if not self._declared:
+
+                async def declare(channel: Channel) -> None:
+                    await declare_journal(channel, self._namespace)
+
+                await self._ask(declare)
+                self._declared = True
+
+    async def _exists(self) -> bool:
+        exists = True
+
+        async def look(channel: Channel) -> None:
+            nonlocal exists
+            try:
+                await channel.queue_declare(self._queue, passive=True, timeout=self._timeout)
+            except ChannelNotFoundEntity:
+                exists = False
+
+        await self._ask(look)
+        return exists
+
+    async def _ask(self, ask: Callable[[Channel], Awaitable[None]]) -> None:
+        """Ask something on a channel of its own. Raises UnavailableError."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                channel = await self._link.open_channel(ask)
+        except REFUSED as error:
+            raise refusal(error) from error
+        except (TimeoutError, ConnectionLostError, AMQPError) as error:
+            raise UnavailableError("The broker does not answer for the journal") from error
+        await close_quietly(channel)

@@ -1,0 +1,130 @@
+"""Reading a stream by offset, so that it goes on where it stopped on a new channel."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiormq import Channel
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+
+from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.driver import (
+    ConnectionLostError,
+    close_quietly,
+    lost_connections,
+)
+
+MARK = "x-holdfast-mark"
+
+_OFFSET = "x-stream-offset"
+_PREFETCH = 16  # chunks may be large, and a stream's consumer needs some prefetch
+_ACK_EVERY = 4
+_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One message of a stream."""
+
+    tag: int
+    offset: int
+    body: bytes
+    mark: object
+
+    def is_mark(self, mark: str | None) -> bool:
+        return mark is not None and self.mark == mark
+
+
+class StreamReader:
+    """Reads a stream from its first message, or from the first of a time.
+
+    `begun` tells whether it was ever open. What is read is counted on across channels.
+    """
+
+    def __init__(self, link: Link, queue: str, since: datetime | None) -> None:
+        self.begun = False
+        self._link = link
+        self._queue = queue
+        self._start: str | int | datetime = since.astimezone(UTC) if since else "first"
+        self._next = 0
+        self._channel: Channel | None = None
+        self._arrived: deque[Chunk] = deque()
+        self._news = asyncio.Event()
+        self._lost = False
+        self._unsettled = 0
+
+    async def open(self) -> None:
+        """Consume on a new channel, from the first message that was not handed out.
+
+        Raises ConnectionLostError, and what the broker refuses.
+        """
+        await self.close()
+        self._arrived.clear()
+        self._lost = False
+        self._unsettled = 0
+        with lost_connections():
+            self._channel = await self._link.open_channel(self._prepare)
+        self.begun = True
+
+    async def next(self, timeout: float | None) -> Chunk:
+        """The next message, within so many seconds.
+
+        Raises TimeoutError, or ConnectionLostError: then it can be opened again.
+        """
+        async with asyncio.timeout(timeout):
+            while not self._arrived:
+                if self._lost or self._channel is None:
+                    raise ConnectionLostError("while reading a stream")
+                self._news.clear()
+                await self._news.wait()
+        chunk = self._arrived.popleft()
+        await self._settle(chunk)
+        self._start = self._next = chunk.offset + 1
+        return chunk
+
+    async def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await close_quietly(channel)
+
+    async def _prepare(self, channel: Channel) -> None:
+        await channel.basic_qos(prefetch_count=_PREFETCH, timeout=_TIMEOUT)
+        channel.closing.add_done_callback(lambda _: self._on_lost(channel))
+        channel.on_consumer_cancel_callbacks.add(self._on_broker_cancel)
+        self._channel = channel
+        await channel.basic_consume(
+            self._queue, self._on_message, arguments={_OFFSET: self._start}, timeout=_TIMEOUT
+        )
+        # The broker answers in order: after this it has found the place to read from.
+        await channel.queue_declare(self._queue, passive=True, timeout=_TIMEOUT)
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        """The driver's callback: it may be cancelled at any await, so it has none."""
+        headers = message.header.properties.headers or {}
+        offset, tag = headers.get(_OFFSET), message.delivery_tag
+        if message.channel is not self._channel or tag is None or not isinstance(offset, int):
+            return
+        # The broker may begin with the part of the stream that holds the offset.
+        if offset >= self._next:
+            self._arrived.append(Chunk(tag, offset, message.body, headers.get(MARK)))
+            self._news.set()
+
+    async def _settle(self, chunk: Chunk) -> None:
+        """Let the broker send more; what is handed out need not be confirmed one by one."""
+        self._unsettled += 1
+        if self._unsettled < _ACK_EVERY or self._channel is None:
+            return
+        self._unsettled = 0
+        with lost_connections():
+            await self._channel.basic_ack(chunk.tag, multiple=True, wait=False)
+
+    def _on_lost(self, channel: Channel) -> None:
+        if channel is self._channel:
+            self._lost = True
+            self._news.set()
+
+    def _on_broker_cancel(self, _: Basic.Cancel) -> None:
+        self._lost = True
+        self._news.set()
