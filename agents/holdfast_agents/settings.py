@@ -101,6 +101,26 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="days that a message's identity and reply are kept, above 0, at most 36500",
     )
+    events: bool = Field(
+        default=True, description="keep change events and publish them; true or false"
+    )
+    event_retention_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=876_000,
+        allow_inf_nan=False,
+        description="hours that published events can be read again, above 0, at most 876000",
+    )
+    journal: bool = Field(
+        default=False,
+        description="append every exchange to the journal on the bus; true or false",
+    )
+    memory_mib: int = Field(
+        default=64,
+        ge=16,
+        le=65_536,
+        description="MiB of message bodies taken and not yet settled, 16 to 65536",
+    )
     sweep_seconds: float = Field(
         default=60.0,
         ge=0.1,

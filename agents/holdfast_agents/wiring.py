@@ -18,7 +18,9 @@ from holdfast_protocol.ids import uuid7
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 
 from .base.agent import Agent
-from .base.runner import Observer, Runner, RunnerLimits
+from .base.runner import Runner, RunnerLimits
+from .events.relay import Relay
+from .journal import Journal, StreamJournal
 from .logs import Logger, quiet_logger
 from .storage.agent import StorageAgent
 
@@ -27,15 +29,25 @@ AgentFactory: TypeAlias = "Callable[[Backend, ServiceOptions], Agent[Any]]"
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """How a service is to be run; see the settings for what each means to an operator."""
+    """How a service is to be run; see the settings for what each means to an operator.
+
+    Args:
+        extra_agents: agents of the caller's own, run beside the named ones.
+        publish_events: whether this process relays change events to the bus (when it leads).
+        journal: where exchanges are recorded; the service opens and closes it.
+        journal_on_bus: record them in the journal of the bus.
+    """
 
     namespace: str = "holdfast"
     agents: Sequence[str] = ("storage",)
+    extra_agents: Sequence[Agent[Any]] = ()
     backend_options: BackendOptions = field(default_factory=BackendOptions)
     limits: RunnerLimits = field(default_factory=RunnerLimits)
     response_limit: int = MAX_RESPONSE_BYTES
     sweep_seconds: float = 60.0
-    observer: Observer | None = None
+    publish_events: bool = True
+    journal: Journal | None = None
+    journal_on_bus: bool = False
     log: Logger = field(default_factory=quiet_logger)
 
 
@@ -57,6 +69,8 @@ class Service:
         self.backend = backend
         self._runners = runners
         self._options = options
+        publishes = options.publish_events and options.backend_options.keep_events
+        self._relay = Relay(backend, bus, options.log) if publishes else None
 
     @property
     def ready(self) -> bool:
@@ -73,8 +87,12 @@ class Service:
         sweeper = asyncio.create_task(self._sweep())
         try:
             async with asyncio.TaskGroup() as group:
-                for runner in self._runners:
-                    group.create_task(runner.run())
+                relay = None if self._relay is None else group.create_task(self._relay.run())
+                runners = [group.create_task(runner.run()) for runner in self._runners]
+                await asyncio.wait(runners)
+                # What they committed last is published before the process ends.
+                if self._relay is not None and relay is not None:
+                    self._relay.stop()
         finally:
             sweeper.cancel()
             await asyncio.gather(sweeper, return_exceptions=True)
@@ -126,15 +144,13 @@ async def open_service(
         store = open_backend(backend, chosen.backend_options)
         opened = await stack.enter_async_context(store)
         broker = await stack.enter_async_context(open_bus(bus_url, namespace=chosen.namespace))
+        journal = StreamJournal(broker, chosen.log) if chosen.journal_on_bus else chosen.journal
+        if journal is not None:
+            await stack.enter_async_context(journal)
+        agents = [AGENTS[name](opened, chosen) for name in chosen.agents]
         runners = [
-            Runner(
-                AGENTS[name](opened, chosen),
-                broker,
-                limits=chosen.limits,
-                log=chosen.log,
-                observer=chosen.observer,
-            )
-            for name in chosen.agents
+            Runner(agent, broker, limits=chosen.limits, log=chosen.log, journal=journal)
+            for agent in (*agents, *chosen.extra_agents)
         ]
         for runner in runners:
             await runner.start()

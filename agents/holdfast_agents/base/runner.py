@@ -3,21 +3,24 @@
 Natural batching: whatever arrived while the last batch ran is the next batch; no timer, no
 added latency. The order of things is what makes a death at any await harmless: commit, then the
 reply confirmed by the broker, then the ack. What dies in between is delivered again, and its
-identity makes that a replay.
+identity makes that a replay. With a journal, the ack waits for it too.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import stamina
+from pydantic import JsonValue
 
 from holdfast_agents.logs import Logger, quiet_logger
-from holdfast_protocol.bus.contract import Bus, Consumer, Delivery
+from holdfast_protocol.bus.contract import Broadcast, Bus, Consumer, Delivery, Listener
 from holdfast_protocol.codec import Batch, Refusal, decode_messages
+from holdfast_protocol.control import parse_control
+from holdfast_protocol.errors import OverloadedError
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
@@ -27,6 +30,7 @@ from .outages import Outage, is_worth_another_try
 from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
 from .settling import Settler
+from .side import SideQueue
 from .waiting import Budget, Received, Waiting
 
 _SLOW_PART = 4
@@ -35,9 +39,17 @@ _LARGE_BODY = 1024 * 1024
 _BREATH_MESSAGES = 64
 """How many messages are decoded before others on the event loop get their turn."""
 
-Observer: TypeAlias = Callable[[str, Sequence[AgentMessage | Refusal], Sequence[Answer]], None]
-"""Called with the agent's name, the items of a batch and their answers, in the order of their
-execution: after the commit, before anything is replied. What it raises ends the service."""
+_OVERLOADED = "Too many slow reads wait already; ask again later"
+
+
+class Recording(Protocol):
+    """The part of a journal that a runner needs (`journal.contract.Journal`)."""
+
+    def record(
+        self, agent: str, items: Sequence[AgentMessage | Refusal], answers: Sequence[Answer]
+    ) -> Awaitable[bool]:
+        """As `Journal.record`. What it raises ends the service."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +60,12 @@ class RunnerLimits:
         prefetch: deliveries that may be unsettled in this process.
         batch_messages: messages of one batch; a delivery is never split.
         batch_bytes: bodies of one batch, likewise.
+        taken_bytes: bodies that were taken from the bus and are not settled; beyond, the rest
+            stays there.
         held_bytes: bodies that are decoded and not yet settled; the rest waits undecoded.
         side_batches: slow reads (lists, queries) that run beside the batches.
+        side_waiting: deliveries of slow reads that wait for their turn; more are refused
+            (`overloaded`), so that writes always find their way in.
         unsettled_batches: batches whose replies may still wait for the broker's confirm.
         retry_seconds: how long a batch waits for a store that cannot be reached.
         response_bytes: of one AMQP message that answers an array.
@@ -58,8 +74,10 @@ class RunnerLimits:
     prefetch: int = 500
     batch_messages: int = 1_000
     batch_bytes: int = 16 * 1024 * 1024
+    taken_bytes: int = 64 * 1024 * 1024
     held_bytes: int = 32 * 1024 * 1024
     side_batches: int = 4
+    side_waiting: int = 256
     unsettled_batches: int = 4
     retry_seconds: float = 30.0
     response_bytes: int = MAX_RESPONSE_BYTES
@@ -71,7 +89,7 @@ class Runner:
     Args:
         agent: answers the messages.
         bus: open; the caller closes it.
-        observer: is told of every batch that was executed.
+        journal: records every exchange; the caller opens and closes it.
     """
 
     def __init__(
@@ -81,11 +99,11 @@ class Runner:
         *,
         limits: RunnerLimits | None = None,
         log: Logger | None = None,
-        observer: Observer | None = None,
+        journal: Recording | None = None,
     ) -> None:
         self._agent = agent
         self._bus = bus
-        self._observer = observer
+        self._journal = journal
         self._unsettled = 0
         self._limits = limits if limits is not None else RunnerLimits()
         self._log = log if log is not None else quiet_logger()
@@ -98,9 +116,10 @@ class Runner:
         self._outage = Outage()
         self._budget = Budget(self._limits.held_bytes)
         self._consumer: Consumer | None = None
+        self._control: Listener | None = None
         self._spawn: Callable[[Coroutine[Any, Any, None]], object] = _not_running
         self._settling = asyncio.Semaphore(self._limits.unsettled_batches)
-        self._beside = asyncio.Semaphore(self._limits.side_batches)
+        self._side = SideQueue(self._limits.side_batches, self._limits.side_waiting)
 
     async def start(self) -> None:
         """Declare the agent's queue; from here on its messages are kept and delivered here.
@@ -108,7 +127,12 @@ class Runner:
         Raises:
             UnavailableError: the broker cannot be reached.
         """
-        self._consumer = await self._bus.consume(self._agent.name, prefetch=self._limits.prefetch)
+        name, limits = self._agent.name, self._limits
+        # Before the first message: its cancellation may come right behind it.
+        self._control = await self._bus.listen("control", [f"{name}.#"], self._on_control)
+        self._consumer = await self._bus.consume(
+            name, prefetch=limits.prefetch, max_bytes=limits.taken_bytes
+        )
 
     async def run(self) -> None:
         """Serve until `stop`; returns when everything taken is answered and settled."""
@@ -120,6 +144,8 @@ class Runner:
             self._spawn = group.create_task
             group.create_task(self._take(consumer))
             group.create_task(self._execute(consumer))
+        if self._control is not None:
+            await self._control.close()
 
     async def stop(self) -> None:
         """Take nothing more. `run` finishes what was taken and returns; it does not wait for a
@@ -169,7 +195,7 @@ class Runner:
             # Nothing to execute: a ping is answered also while the store is waited for.
             self._spawn(self._run_in_parts(consumer, received))
         elif all(slow):
-            self._spawn(self._run_beside(consumer, received))
+            self._run_or_refuse(consumer, received)
         else:
             await self._waiting.put(received)
         return len(items)
@@ -187,8 +213,22 @@ class Runner:
             else:
                 await self._run_batch(consumer, batch)
 
+    def _run_or_refuse(self, consumer: Consumer, received: Received) -> None:
+        if self._side.is_full:
+            details: dict[str, JsonValue] = {"retry_after_seconds": self._side.retry_after}
+            error = OverloadedError(_OVERLOADED, details)
+            self._spawn(self._refuse(consumer, received, error))
+        else:
+            self._spawn(self._run_beside(consumer, received))
+
+    async def _refuse(self, consumer: Consumer, received: Received, error: OverloadedError) -> None:
+        answers = self._agent.give_up(received.prepared, error)
+        self._outcomes.tell(received.items, answers, 0.0)
+        delivered = await self._settler.deliver(received, answers)
+        await self._settle(consumer, [received], [delivered])
+
     async def _run_beside(self, consumer: Consumer, received: Received) -> None:
-        async with self._beside:
+        async with self._side.turn():
             await self._run_in_parts(consumer, received)
 
     async def _run_in_parts(self, consumer: Consumer, received: Received) -> None:
@@ -196,29 +236,33 @@ class Runner:
         delivered = True
         for start in range(0, len(received.items), _SLOW_PART):
             end = start + _SLOW_PART
-            answers = await self._executed(received.items[start:end], received.prepared[start:end])
-            delivered = delivered and await self._settler.deliver(received, answers, start)
+            answers, kept = await self._executed(
+                received.items[start:end], received.prepared[start:end]
+            )
+            delivered = await self._settler.deliver(received, answers, start) and delivered
+            delivered = await _is_kept(kept) and delivered
         await self._settle(consumer, [received], [delivered])
 
     async def _run_batch(self, consumer: Consumer, batch: list[Received]) -> None:
         """Execute, then answer in a task of its own, so that the next batch need not wait."""
         items = [item for received in batch for item in received.items]
         prepared = [item for received in batch for item in received.prepared]
-        answers = await self._executed(items, prepared)
+        answers, kept = await self._executed(items, prepared)
         await self._settling.acquire()
-        self._spawn(self._answer_batch(consumer, batch, answers))
+        self._spawn(self._answer_batch(consumer, batch, answers, kept))
 
     async def _executed(
         self,
         items: Sequence[AgentMessage | Refusal],
         prepared: Sequence[Prepared[Any] | Answer],
-    ) -> list[Answer]:
+    ) -> tuple[list[Answer], Awaitable[bool] | None]:
+        """The answers, and whether the journal keeps them, if there is one."""
         started = monotonic()
         answers = await self._answers(prepared)
         self._outcomes.tell(items, answers, monotonic() - started)
-        if self._observer is not None:
-            self._observer(self._agent.name, items, answers)
-        return answers
+        if self._journal is None:
+            return answers, None
+        return answers, self._journal.record(self._agent.name, items, answers)
 
     async def _answers(self, prepared: Sequence[Prepared[Any] | Answer]) -> list[Answer]:
         """The answers; a store that cannot be reached is waited for, the queue waiting too."""
@@ -238,7 +282,11 @@ class Runner:
         raise RuntimeError("a retry loop ends in an answer or an error")
 
     async def _answer_batch(
-        self, consumer: Consumer, batch: list[Received], answers: list[Answer]
+        self,
+        consumer: Consumer,
+        batch: list[Received],
+        answers: list[Answer],
+        kept: Awaitable[bool] | None,
     ) -> None:
         try:
             waits = []
@@ -249,9 +297,16 @@ class Runner:
                 waits.append(self._settler.deliver(received, part))
                 position += count
             delivered = await asyncio.gather(*waits)
+            if not await _is_kept(kept):
+                delivered = [False] * len(batch)
         finally:
             self._settling.release()
         await self._settle(consumer, batch, delivered)
+
+    def _on_control(self, broadcast: Broadcast) -> None:
+        control = parse_control(broadcast.body, broadcast.user_id)
+        if control is not None:
+            self._agent.cancellations.add(control)
 
     async def _settle(
         self, consumer: Consumer, batch: Sequence[Received], delivered: Sequence[bool]
@@ -271,6 +326,10 @@ async def _decoded(delivery: Delivery) -> Batch:
         user_id=delivery.user_id,
     )
     return await asyncio.to_thread(decode) if len(delivery.body) > _LARGE_BODY else decode()
+
+
+async def _is_kept(kept: Awaitable[bool] | None) -> bool:
+    return kept is None or await kept
 
 
 def _not_running(work: Coroutine[Any, Any, None]) -> object:

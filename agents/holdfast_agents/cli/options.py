@@ -6,7 +6,9 @@ from holdfast_agents.settings import Settings
 from holdfast_agents.wiring import ServiceOptions
 from holdfast_backends.opening import BackendOptions
 
-_SECONDS_PER_DAY = 24 * 3600
+_SECONDS_PER_HOUR = 3600
+_SECONDS_PER_DAY = 24 * _SECONDS_PER_HOUR
+_MEBI = 1024 * 1024
 
 
 def backend_options(settings: Settings) -> BackendOptions:
@@ -14,6 +16,8 @@ def backend_options(settings: Settings) -> BackendOptions:
     return BackendOptions(
         namespace=settings.namespace,
         retention_seconds=settings.retention_days * _SECONDS_PER_DAY,
+        keep_events=settings.events,
+        event_retention_seconds=settings.event_retention_hours * _SECONDS_PER_HOUR,
         allow_unsafe=settings.allow_unsafe_redis,
         pool_size=settings.pool_size,
     )
@@ -28,10 +32,13 @@ def service_options(settings: Settings, log: Logger) -> ServiceOptions:
         limits=RunnerLimits(
             prefetch=settings.prefetch,
             batch_messages=settings.batch_messages,
+            taken_bytes=settings.memory_mib * _MEBI,
+            held_bytes=settings.memory_mib * _MEBI // 2,
             retry_seconds=settings.retry_seconds,
             response_bytes=settings.response_limit,
         ),
         response_limit=settings.response_limit,
+        journal_on_bus=settings.journal,
         sweep_seconds=settings.sweep_seconds,
         log=log,
     )

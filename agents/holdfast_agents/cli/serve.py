@@ -30,6 +30,12 @@ def serve(
     log_format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="auto, json or console.")
     ] = None,
+    journal: Annotated[
+        bool | None,
+        typer.Option(
+            "--journal/--no-journal", help="Append every exchange to the journal; see record."
+        ),
+    ] = None,
     ready_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Written (with the process id) when ready to serve."),
@@ -50,8 +56,9 @@ def serve(
     \b
     Every setting is a variable HOLDFAST_<NAME> or a key <name> of the TOML file:
       bus, backend, agents, namespace, log_level, log_format, prefetch, batch_messages,
-      retry_seconds, response_limit, retention_days, sweep_seconds, pool_size,
-      allow_unsafe_redis, connect_seconds, shutdown_seconds, indexes
+      memory_mib, retry_seconds, response_limit, retention_days, events,
+      event_retention_hours, journal, sweep_seconds, pool_size, allow_unsafe_redis,
+      connect_seconds, shutdown_seconds, indexes
     """
     options = {
         "bus": bus,
@@ -60,6 +67,7 @@ def serve(
         "namespace": namespace,
         "log_level": log_level,
         "log_format": log_format,
+        "journal": journal,
     }
     settings = load_settings(options, config)
     if ready_file is not None and not ready_file.parent.is_dir():

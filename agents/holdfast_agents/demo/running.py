@@ -8,16 +8,15 @@ from typing import Final
 from pydantic import JsonValue
 
 from holdfast_agents.in_process import embedded
+from holdfast_agents.journal import FileJournal
 from holdfast_agents.replay import (
     Comparison,
-    Recorder,
     Replayer,
     Report,
     open_store_target,
     read_entries,
 )
 from holdfast_agents.wiring import ServiceOptions
-from holdfast_protocol.logs import LogWriter
 
 from .story import Show, Step, Story
 
@@ -46,13 +45,12 @@ async def run_demo(
         OSError: the folder cannot be written.
     """
     store, log = _fresh(folder)
-    with LogWriter(log) as writer:
-        recorder = Recorder(writer)
-        options = ServiceOptions(observer=recorder)
-        async with embedded(f"sqlite:///{store}", sender="demo", options=options) as client:
-            steps = await Story(client, documents, show).tell()
-    report = await _replayed(log, recorder.recorded, show)
-    return DemoResult(steps, log, recorder.recorded, report)
+    journal = FileJournal(log)
+    options = ServiceOptions(journal=journal)
+    async with embedded(f"sqlite:///{store}", sender="demo", options=options) as client:
+        steps = await Story(client, documents, show).tell()
+    report = await _replayed(log, journal.recorded, show)
+    return DemoResult(steps, log, journal.recorded, report)
 
 
 async def _replayed(log: Path, messages: int, show: Show) -> Report:
