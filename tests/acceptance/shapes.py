@@ -5,7 +5,7 @@ from typing import Any
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_MOMENTS = ("timestamp", "created_at", "updated_at", "expires_at")
+_MOMENTS = ("timestamp", "created_at", "updated_at", "expires_at", "acquired_at")
 
 
 def settled(response: Any) -> Any:

@@ -16,6 +16,7 @@ from holdfast_agents.wiring import open_service
 from holdfast_protocol.bus.contract import Publication, ReplyDelivery
 from holdfast_protocol.bus.memory import MemoryBus
 from tests.acceptance.hostile import BIG, HOSTILE, Hostile
+from tests.acceptance.hostile_leases import HOSTILE_LEASES
 from tests.acceptance.insides import leaks
 from tests.acceptance.stores import ALL, temporary_store
 
@@ -87,7 +88,7 @@ async def wire(
         await serving
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", [*HOSTILE, *HOSTILE_LEASES], ids=lambda hostile: hostile.name)
 async def test_bad_input_is_a_typed_error_that_names_the_place_and_changes_nothing(
     wire: Wire, hostile: Hostile
 ) -> None:

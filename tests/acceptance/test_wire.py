@@ -12,7 +12,7 @@ from tests.acceptance.shapes import MOMENT, error, settled, success
 from tests.services import BrokerApi, unique_name
 
 pytestmark = pytest.mark.amqp
-META = {"version": 1, "created_at": "<moment>", "updated_at": "<moment>"}
+META = {"version": 1, "created_at": "<moment>", "updated_at": "<moment>", "sequence": 1}
 
 
 def save(collection: str, task: dict[str, Any], **fields: Any) -> dict[str, Any]:
