@@ -1,5 +1,6 @@
 """A client and a scripted agent on one in-process bus."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,8 +28,8 @@ class ReconnectingAddress(MemoryReplyAddress):
 class FaultyBus(MemoryBus):
     """The client's bus. Each publish first raises the next of `faults`, where one is left.
 
-    None among the faults lets a publish through. While it is `deaf`, its listeners miss what is
-    announced.
+    None among the faults lets a publish through. Each takes `patience` seconds.
+    While it is `deaf`, its listeners miss what is announced.
     """
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -36,12 +37,15 @@ class FaultyBus(MemoryBus):
         self.faults: list[Exception | None] = []
         self.published: list[Publication] = []
         self.address: ReconnectingAddress | None = None
+        self.patience = 0.0
         self.deaf = False
         self._ready: list[Callable[[], None]] = []
 
     async def publish(self, publication: Publication) -> None:
         self.published.append(publication)
         fault = self.faults.pop(0) if self.faults else None
+        if self.patience:
+            await asyncio.sleep(self.patience)
         if fault is not None:
             raise fault
         await super().publish(publication)

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from holdfast_protocol import (
     AgentClient,
     ConflictError,
+    Fence,
     InternalError,
     NotFoundError,
     ValidationError,
@@ -22,6 +23,7 @@ from tests.unit.client.virtualtime import in_virtual_time
 
 Use: TypeAlias = Callable[[AgentClient], Awaitable[object]]
 
+FENCE = Fence(lock="x", token=7)
 CASES: Sequence[tuple[Use, str, Mapping[str, object]]] = [
     (lambda c: c.storage.save({"a": 1}), "storage_save", {"task": {"a": 1}}),
     (
@@ -54,6 +56,21 @@ CASES: Sequence[tuple[Use, str, Mapping[str, object]]] = [
         },
     ),
     (
+        lambda c: c.storage.save({"a": 1}, fence=FENCE),
+        "storage_save",
+        {"task": {"a": 1}, "fence": {"lock": "x", "token": 7}},
+    ),
+    (
+        lambda c: c.storage.update(7, {"a": 1}, fence=FENCE),
+        "storage_update",
+        {"task_id": 7, "changes": {"a": 1}, "fence": {"lock": "x", "token": 7}},
+    ),
+    (
+        lambda c: c.storage.delete(7, fence=FENCE),
+        "storage_delete",
+        {"task_id": 7, "fence": {"lock": "x", "token": 7}},
+    ),
+    (
         lambda c: c.storage.delete(7, if_version=3),
         "storage_delete",
         {"task_id": 7, "if_version": 3},
@@ -78,10 +95,17 @@ def test_a_helper_asks_for_one_record(use: Use, action: str, payload: Mapping[st
 
 @in_virtual_time
 async def test_a_record_knows_its_facts() -> None:
-    meta = {**TIMES, "created": True, "replayed": True, "expires_at": "2026-01-03T00:00:00Z"}
+    meta: dict[str, JsonValue] = {
+        **TIMES,
+        "created": True,
+        "replayed": True,
+        "expires_at": "2026-01-03T00:00:00Z",
+        "sequence": 17,
+    }
     async with scene(giving({"id": 7, "title": "x", "none": None}, meta)) as at:
         record = await at.client.storage.save({"title": "x"})
     assert (record.id, record.version, record.created, record.replayed) == (7, 3, True, True)
+    assert record.sequence == 17
     assert record.created_at == datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
     assert record.updated_at == datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)
     assert record.expires_at == datetime(2026, 1, 3, tzinfo=UTC)
@@ -98,6 +122,7 @@ async def test_a_record_knows_its_facts() -> None:
 def test_a_record_without_facts_says_so() -> None:
     record = Record({"id": True})
     assert (record.expires_at, record.created, record.replayed) == (None, None, False)
+    assert record.sequence is None
     for fact in ("id", "version", "created_at", "updated_at"):
         with pytest.raises(InternalError, match=fact):
             getattr(record, fact)

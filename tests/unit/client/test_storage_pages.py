@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import JsonValue
 
-from holdfast_protocol import AgentMessage, ConflictError, InternalError, NotFoundError
+from holdfast_protocol import AgentMessage, ConflictError, Fence, InternalError, NotFoundError
 from holdfast_protocol.actions import ACTIONS, parse_payload
 from holdfast_protocol.replies import Reply
 from tests.unit.client.responder import TIMES, Script, answering, failing, giving
@@ -152,6 +152,15 @@ async def test_a_batch_executes_what_was_collected() -> None:
         assert counted.result == 5
         with pytest.raises(ValueError, match="no document"):
             _ = counted.record
+
+
+@in_virtual_time
+async def test_a_batch_may_have_a_fence() -> None:
+    async with scene(giving(OUTCOMES[:1])) as at:
+        await at.client.storage.batch(fence=Fence(lock="x", token=7)).save({"a": 1}).run()
+        (message,) = at.agent.received[0].messages
+        assert message.payload["fence"] == {"lock": "x", "token": 7}
+        parse_payload(ACTIONS["storage_batch"], message.payload)
 
 
 @in_virtual_time
