@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from .cases.backends import MemoryAlone, PostgresAlone
+from .cases.events import EventCost, EventLatency, JournalCost
 from .cases.growth import Growth
 from .cases.latency import Latency
+from .cases.locks import Locks
 from .cases.queries import QueriesByIndex
+from .cases.replay import Replay
 from .cases.saves import Foreign, Saves
 from .cases.stores import Stores
 from .model import Case
@@ -17,6 +20,11 @@ CASES: Final[Mapping[str, Case]] = {
         Saves(),
         Foreign(),
         Latency(),
+        EventCost(),
+        JournalCost(),
+        EventLatency(),
+        Locks(),
+        Replay(),
         PostgresAlone(),
         MemoryAlone(),
         Stores(),
