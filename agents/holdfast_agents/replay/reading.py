@@ -24,12 +24,15 @@ class LogEntry:
         number: of its line, from 1.
         size: of its line, in bytes.
         timed: whether it may let a record expire, so that the moments of what follows matter.
+        stands_for_original: whether it told a stored answer whose first telling is not in the log
+            (see `ordering.normalised`).
     """
 
     number: int
     size: int
     exchange: LoggedExchange
     timed: bool = False
+    stands_for_original: bool = False
 
 
 @dataclass(frozen=True, slots=True)
