@@ -3,9 +3,9 @@
 Strict checking refuses an ignore that nothing needs: each of them is a call that must not pass.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from pydantic import JsonValue
 
@@ -22,7 +22,19 @@ from holdfast_backends import (
     TaskNotFoundError,
 )
 from holdfast_backends.values import JsonObject
-from holdfast_protocol import AgentClient, AgentMessage, AgentResponse, HoldfastError, NotFoundError
+from holdfast_protocol import (
+    AgentClient,
+    AgentMessage,
+    AgentResponse,
+    CancelledRequestError,
+    ChangeEvent,
+    Fence,
+    HeldLock,
+    HoldfastError,
+    NotFoundError,
+    Subscription,
+)
+from holdfast_protocol.actions import DeadLetter, Lock
 
 
 async def records(client: AgentClient) -> None:
@@ -33,6 +45,7 @@ async def records(client: AgentClient) -> None:
     assert_type(saved.created_at, datetime)
     assert_type(saved.expires_at, datetime | None)
     assert_type(saved.replayed, bool)
+    assert_type(saved.sequence, int | None)
     assert_type(saved.document, dict[str, JsonValue])
     assert_type(saved["title"], JsonValue)
     assert_type(saved.get("title"), JsonValue)
@@ -93,6 +106,51 @@ async def messages(client: AgentClient) -> None:
         assert_type(error.details, dict[str, JsonValue])
 
 
+async def events(client: AgentClient) -> None:
+    async with client.subscribe("tasks.*", after=17) as subscription:
+        assert_type(subscription, Subscription)
+        async for event in subscription:
+            assert_type(event, ChangeEvent)
+            assert_type(event.kind, Literal["created", "updated", "deleted"])
+            assert_type(event.record_id, int | str)
+            assert_type((event.version, event.sequence), tuple[int, int])
+            assert_type(event.sender, str | None)
+            assert_type(event.timestamp, datetime)
+            assert_type(event.document, dict[str, JsonValue])
+        assert_type(subscription.positions, Mapping[str, int])
+    async for other in client.subscribe(after={"tasks": 17, "users": 0}, max_waiting=100):
+        assert_type(other.collection, str)
+
+
+async def locks(client: AgentClient) -> None:
+    async with client.lock("deploy", lease_seconds=10, wait=0, owner="night shift") as held:
+        assert_type(held, HeldLock)
+        assert_type((held.token, held.lost), tuple[int, bool])
+        assert_type(held.expires_at, datetime)
+        assert_type(held.fence, Fence)
+        await client.storage.save({"a": 1}, fence=held.fence)
+        await client.storage.batch(fence=Fence(lock="deploy", token=7)).delete(7).run()
+        await held.wait_lost()
+    lock = await client.locks.acquire("deploy", lease_seconds=5)
+    assert_type(lock, Lock)
+    await client.locks.release("deploy", lock.token, timeout=1.0)
+
+
+async def mending(client: AgentClient) -> None:
+    for letter in await client.dead_letters.list(reason="expired", older_than_seconds=60):
+        assert_type(letter, DeadLetter)
+        assert_type((letter.id, letter.attempts), tuple[str, int])
+        assert_type(letter.action, str | None)
+        assert_type((await client.dead_letters.show(letter.id)).message, JsonValue)
+    assert_type((await client.dead_letters.replay(all=True, dry_run=True)).replayed, int)
+    assert_type((await client.dead_letters.purge(ids=["1"])).purged, int)
+    assert_type(await client.cancel("m"), bool)
+    try:
+        await client.storage.save({}, message_id="m")
+    except CancelledRequestError as error:
+        assert_type(error.details, dict[str, JsonValue])
+
+
 async def services() -> None:
     async with embedded("sqlite:///tasks.db", sender="notebook") as client:
         assert_type(client, AgentClient)
@@ -146,6 +204,9 @@ async def refused(client: AgentClient, backend: InMemoryBackend) -> None:
     await client.storage.update(1, increment={"n": "1"})  # type: ignore[dict-item]
     await client.storage.query(sort=[("due", "upwards")])  # type: ignore[list-item]
     await client.storage.save({}, tll_seconds=1)  # type: ignore[call-arg]
+    await client.storage.save({}, fence=7)  # type: ignore[arg-type]
+    client.subscribe("tasks.*", after="17")  # type: ignore[arg-type]
+    client.lock("deploy", lease=5)  # type: ignore[call-arg]
     await client.request("storage", "storage_get", deadline="tomorrow")  # type: ignore[arg-type]
     await backend.save({"a": object()})  # type: ignore[dict-item]
     await backend.get(1, "users")  # type: ignore[call-arg]
