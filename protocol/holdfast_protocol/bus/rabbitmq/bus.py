@@ -12,6 +12,7 @@ from holdfast_protocol.bus.checks import (
     check_announcements,
     check_body,
     check_chunk,
+    check_max_bytes,
     check_namespace,
     check_prefetch,
     check_publication,
@@ -54,10 +55,11 @@ class _Startable(_Closable, Protocol):
 
 
 class RabbitBus:
-    """Access to a RabbitMQ broker (3.10 or later) over two connections.
+    """Access to a RabbitMQ broker (3.10 or later) over a few connections.
 
-    One publishes and one consumes: under a memory alarm the broker stops to read from a
-    connection that has published, and acks must get through. `operation_timeout` bounds
+    One publishes and another receives replies and broadcasts: under a memory alarm the broker
+    stops to read from a connection that has published, and acks must get through. Each
+    consumer has one of its own, from which it may stop to read. `operation_timeout` bounds
     every wait for the broker, in seconds.
     """
 
@@ -86,8 +88,13 @@ class RabbitBus:
         self, agent: str, *, prefetch: int = 1000, max_bytes: int = DEFAULT_MAX_BYTES
     ) -> RabbitConsumer:
         self._require_open()
+        check_agent(agent)
         consumer = RabbitConsumer(
-            self._consuming, self._namespace, check_agent(agent), check_prefetch(prefetch)
+            Link(self._url, f"consuming {agent}"),
+            self._namespace,
+            agent,
+            check_prefetch(prefetch),
+            check_max_bytes(max_bytes),
         )
         await self._start(consumer)
         return consumer
@@ -97,7 +104,7 @@ class RabbitBus:
     ) -> RabbitReplyAddress:
         self._require_open()
         address = RabbitReplyAddress(
-            self._consuming, reply_queue_name(self._namespace, sender), on_reply
+            self._receiving, reply_queue_name(self._namespace, sender), on_reply
         )
         await self._start(address)
         return address
@@ -120,7 +127,7 @@ class RabbitBus:
     @asynccontextmanager
     async def dead_letters(self) -> AsyncIterator[RabbitWalk]:
         self._require_open()
-        walk = RabbitWalk(self._consuming, self._namespace, self._timeout)
+        walk = RabbitWalk(self._receiving, self._namespace, self._timeout)
         await self._start(walk)
         try:
             yield walk
@@ -141,7 +148,7 @@ class RabbitBus:
     ) -> RabbitListener:
         self._require_open()
         listener = RabbitListener(
-            self._consuming,
+            self._receiving,
             self._namespace,
             exchange,
             check_patterns(patterns),
@@ -186,16 +193,16 @@ class RabbitBus:
         if self._is_open:
             raise RuntimeError("The bus is already open")
         self._publishing = Link(self._url, "publishing")
-        self._consuming = Link(self._url, "consuming")
+        self._receiving = Link(self._url, "receiving")
         self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
         direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
         self._outgoing = Outgoing(self._publisher, direct_replies, self._namespace)
-        self._journal = Journal(self._consuming, self._publisher, self._namespace, self._timeout)
+        self._journal = Journal(self._receiving, self._publisher, self._namespace, self._timeout)
         self._announcer = Announcer(self._publishing, self._namespace, self._timeout)
         self._users: list[_Closable] = [self._publisher, direct_replies, self._announcer]
         try:
             await self._publishing.supervisor.start(self._timeout)
-            await self._consuming.supervisor.start(self._timeout)
+            await self._receiving.supervisor.start(self._timeout)
             await self._publisher.supervisor.start(self._timeout)
         except BaseException:
             await self._close()
@@ -219,5 +226,5 @@ class RabbitBus:
             await asyncio.gather(*(user.close() for user in self._users))
         finally:
             await asyncio.gather(
-                self._publishing.supervisor.close(), self._consuming.supervisor.close()
+                self._publishing.supervisor.close(), self._receiving.supervisor.close()
             )

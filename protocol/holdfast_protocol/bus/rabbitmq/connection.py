@@ -44,12 +44,17 @@ class WatchedConnection(aiormq.Connection):
         return self._transport.reader
 
 
-def tap_channel(channel: aiormq.Channel, tap: Tap) -> None:
-    """Show the channel's frames to `tap` before the driver, until the channel closes."""
+def reader_of(channel: aiormq.Channel) -> FrameReader:
+    """What the channel's connection reads from."""
     connection = channel.connection
     if not isinstance(connection, WatchedConnection):
         raise TypeError(f"expected a connection of ours, not {type(connection).__name__}")
-    reader, number = connection.reader, channel.number
+    return connection.reader
+
+
+def tap_channel(channel: aiormq.Channel, tap: Tap) -> None:
+    """Show the channel's frames to `tap` before the driver, until the channel closes."""
+    reader, number = reader_of(channel), channel.number
     reader.tap(number, tap)
     channel.closing.add_done_callback(lambda _: reader.untap(number, tap))
 

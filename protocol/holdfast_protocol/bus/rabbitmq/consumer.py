@@ -5,82 +5,41 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from aiormq import Channel
-from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from holdfast_protocol.bus.contract import Delivery
-from holdfast_protocol.bus.rabbitmq.connection import Link
-from holdfast_protocol.bus.rabbitmq.driver import ConnectionLostError, lost_connections
-from holdfast_protocol.bus.rabbitmq.incoming import delivery_from
+from holdfast_protocol.bus.messages import Delivery
+from holdfast_protocol.bus.rabbitmq.connection import Link, reader_of
+from holdfast_protocol.bus.rabbitmq.driver import REFUSED, ConnectionLostError, lost_connections
+from holdfast_protocol.bus.rabbitmq.sizing import PrefetchSizing
+from holdfast_protocol.bus.rabbitmq.subscription import Subscription
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
-from holdfast_protocol.bus.rabbitmq.topology import declare_agent_queue, declare_exchanges
+from holdfast_protocol.bus.rabbitmq.topology import (
+    agent_queue,
+    declare_agent_queue,
+    declare_exchanges,
+)
 
 _log = logging.getLogger("holdfast.bus")
 
 _TIMEOUT = 10.0
 
 
-class Subscription:
-    """The consumer's part of one channel: what was delivered on it and is not yet settled."""
-
-    def __init__(self, channel: Channel, arrived: Callable[[Delivery], None]) -> None:
-        self._channel = channel
-        self._arrived = arrived
-        # Delivery tags count up from 1 on each channel, so these are in their order.
-        self._unsettled: dict[int, None] = {}
-        # Settling frames leave in the order of taking: an ack "up to here" that overtook a
-        # nack would settle what was given back.
-        self._settling = asyncio.Lock()
-
-    async def on_message(self, message: DeliveredMessage) -> None:
-        """The driver's callback: it may be cancelled at any await, so it has none."""
-        number = message.delivery_tag
-        if number is not None:
-            self._unsettled[number] = None
-            self._arrived(delivery_from(message, (self, number)))
-
-    async def ack(self, numbers: set[int]) -> None:
-        async with self._settling:
-            upto, others = self._take(numbers)
-            if upto:
-                await self._channel.basic_ack(upto, multiple=True, wait=False)
-            for number in others:
-                await self._channel.basic_ack(number, wait=False)
-
-    async def requeue(self, numbers: set[int]) -> None:
-        async with self._settling:
-            upto, others = self._take(numbers)
-            if upto:
-                await self._channel.basic_nack(upto, multiple=True, requeue=True, wait=False)
-            for number in others:
-                await self._channel.basic_nack(number, requeue=True, wait=False)
-
-    def _take(self, numbers: set[int]) -> tuple[int, list[int]]:
-        """Count these as settled from now on; what is not, or no longer, unsettled is left out.
-
-        Returns the highest of those up to which nothing remains unsettled (0: none), which
-        can be settled in one go, and the others.
-        """
-        prefix = []
-        for number in self._unsettled:
-            if number not in numbers:
-                break
-            prefix.append(number)
-        upto = prefix[-1] if prefix else 0
-        others = sorted(n for n in numbers if n > upto and n in self._unsettled)
-        for number in (*prefix, *others):
-            del self._unsettled[number]
-        return upto, others
-
-
 class RabbitConsumer:
-    """One consumer of an agent's queue, on a supervised channel of its own."""
+    """One consumer of an agent's queue, on a supervised channel and connection of its own.
 
-    def __init__(self, link: Link, namespace: str, agent: str, prefetch: int) -> None:
+    Of its own, because it may stop to read from it: see `Subscription`.
+    """
+
+    def __init__(
+        self, link: Link, namespace: str, agent: str, prefetch: int, max_bytes: int
+    ) -> None:
         self._link = link
         self._namespace = namespace
         self._agent = agent
-        self._prefetch = prefetch
+        self._max_bytes = max_bytes
+        self._sizing = PrefetchSizing(prefetch, max_bytes)
+        self._changing = asyncio.Lock()
+        self._growth: asyncio.Task[None] | None = None
         self._consumer_tag = ""
         self._subscription: Subscription | None = None
         self._buffer: list[Delivery] = []
@@ -95,6 +54,7 @@ class RabbitConsumer:
 
     async def start(self, timeout: float) -> None:
         """Declare and consume. Raises UnavailableError when not in time (seconds)."""
+        await self._link.supervisor.start(timeout)
         await self._supervisor.start(timeout)
 
     async def receive(self) -> list[Delivery]:
@@ -109,6 +69,7 @@ class RabbitConsumer:
     async def ack(self, deliveries: list[Delivery]) -> None:
         if self._subscription is not None:
             await self._settle(self._subscription.ack, self._numbers(deliveries))
+            self._grow()
 
     async def requeue(self, deliveries: list[Delivery]) -> None:
         if self._subscription is None:
@@ -124,11 +85,15 @@ class RabbitConsumer:
 
     async def cancel(self) -> None:
         self._supervisor.finish()
-        channel = self._supervisor.current
+        self._link.supervisor.finish()
+        channel, subscription = self._supervisor.current, self._subscription
         try:
-            if channel is not None and not self._cancelled:
-                with lost_connections():
-                    await channel.basic_cancel(self._consumer_tag, timeout=_TIMEOUT)
+            if channel is not None and subscription is not None and not self._cancelled:
+                subscription.finish()
+                async with self._changing:
+                    with lost_connections():
+                        await channel.basic_cancel(self._consumer_tag, timeout=_TIMEOUT)
+                        await subscription.give_back_surplus()
         except (ConnectionLostError, TimeoutError):
             _log.debug("The consumer of %s was gone before it was cancelled", self._agent)
         finally:
@@ -136,7 +101,10 @@ class RabbitConsumer:
 
     async def close(self) -> None:
         """Give back all that is unsettled by closing the channel."""
+        if self._growth is not None:
+            self._growth.cancel()
         await self._supervisor.close()
+        await self._link.supervisor.close()
         self._end()
 
     async def _settle(
@@ -167,13 +135,42 @@ class RabbitConsumer:
     async def _prepare(self, channel: Channel) -> None:
         await declare_exchanges(channel, self._namespace)
         queue = await declare_agent_queue(channel, self._namespace, self._agent)
-        await channel.basic_qos(prefetch_count=self._prefetch, timeout=_TIMEOUT)
         channel.on_consumer_cancel_callbacks.add(self._on_broker_cancel)
-        self._subscription = subscription = Subscription(channel, self._on_delivery)
+        self._subscription = subscription = Subscription(
+            channel, reader_of(channel), self._max_bytes, self._on_delivery
+        )
+        await self._consume(channel, queue, subscription)
+
+    async def _consume(self, channel: Channel, queue: str, subscription: Subscription) -> None:
+        await channel.basic_qos(prefetch_count=self._sizing.choose(), timeout=_TIMEOUT)
         started = await channel.basic_consume(queue, subscription.on_message, timeout=_TIMEOUT)
         self._consumer_tag = started.consumer_tag or ""
 
+    def _grow(self) -> None:
+        """Ask for more at once when the prefetch is smaller than the bodies call for."""
+        if self._sizing.is_too_small and (self._growth is None or self._growth.done()):
+            self._growth = asyncio.create_task(self._consume_anew())
+
+    async def _consume_anew(self) -> None:
+        """Another consumer on the same channel: the prefetch of one cannot be changed. What is
+        unsettled stays so."""
+        async with self._changing:
+            channel, subscription = self._supervisor.current, self._subscription
+            if channel is None or subscription is None or self._supervisor.closed:
+                return
+            try:
+                with lost_connections():
+                    await channel.basic_cancel(self._consumer_tag, timeout=_TIMEOUT)
+                    await self._consume(
+                        channel, agent_queue(self._namespace, self._agent), subscription
+                    )
+            except (ConnectionLostError, TimeoutError, *REFUSED) as error:
+                _log.debug("The consumer of %s could not be changed: %s", self._agent, error)
+                if self._supervisor.current is channel:
+                    self._supervisor.recycle()
+
     def _on_delivery(self, delivery: Delivery) -> None:
+        self._sizing.note(len(delivery.body))
         self._buffer.append(delivery)
         self._arrived.set()
 
@@ -183,6 +180,8 @@ class RabbitConsumer:
 
     def _lost(self) -> None:
         # What was not handed out comes again; handed out now, it would be done twice.
+        if self._subscription is not None:
+            self._subscription.end()
         self._subscription = None
         self._buffer.clear()
         if self._supervisor.closed:

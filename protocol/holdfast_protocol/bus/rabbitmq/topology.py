@@ -20,6 +20,10 @@ def messages_exchange(namespace: str) -> str:
     return f"{namespace}.messages"
 
 
+def agent_queue(namespace: str, agent: str) -> str:
+    return f"{namespace}.agent.{agent}"
+
+
 def broadcast_exchange(namespace: str, exchange: BroadcastExchange) -> str:
     return f"{namespace}.{exchange}"
 
@@ -52,7 +56,7 @@ async def declare_exchanges(channel: Channel, namespace: str) -> None:
 
 async def declare_agent_queue(channel: Channel, namespace: str, agent: str) -> str:
     """The queue that all processes of an agent compete on. Returns its name."""
-    queue = f"{namespace}.agent.{agent}"
+    queue = agent_queue(namespace, agent)
     await channel.queue_declare(
         queue,
         durable=True,

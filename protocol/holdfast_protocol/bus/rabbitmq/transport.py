@@ -38,6 +38,9 @@ class FrameReader(asyncio.StreamReader):
         self._channel = 0
         self._ahead = b""
         self._taps: dict[int, Tap] = {}
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._ended = False
         self._clock = asyncio.get_running_loop().time
         self._handed_out_at = self._clock()
 
@@ -49,6 +52,27 @@ class FrameReader(asyncio.StreamReader):
         """Stop that; a later tap of a channel of the same number stays."""
         if self._taps.get(channel) == tap:
             del self._taps[channel]
+
+    def hold(self) -> None:
+        """Read nothing more, so that the broker must stop to send, until it is released."""
+        if not self._ended:
+            self._flowing.clear()
+
+    def release(self) -> None:
+        self._flowing.set()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self._end()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self._end()
+
+    def _end(self) -> None:
+        # Whoever holds an ended stream would not notice that it has ended.
+        self._ended = True
+        self._flowing.set()
 
     async def readexactly(self, n: int) -> bytes:
         if self._part == 0:
@@ -72,6 +96,9 @@ class FrameReader(asyncio.StreamReader):
     async def _read_ahead(self) -> None:
         """Until there is a frame for the driver: its head, and perhaps more, is in `_ahead`."""
         while not self._ahead:
+            if not await self._flows():
+                self._ahead = _HEARTBEAT
+                break
             head = await super().readexactly(_HEAD.size)
             kind, channel, size = _HEAD.unpack(head)
             tap = self._taps.get(channel)
@@ -85,6 +112,17 @@ class FrameReader(asyncio.StreamReader):
                     # The driver gives a connection up on which it sees no frame for long.
                     self._ahead = _HEARTBEAT
         self._handed_out_at = self._clock()
+
+    async def _flows(self) -> bool:
+        """Waits while the stream is held; False when the driver needs a sign of life before."""
+        if self._flowing.is_set():
+            return True
+        try:
+            async with asyncio.timeout(_SIGN_OF_LIFE_SECONDS):
+                await self._flowing.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _notice_blocked(self, data: bytes) -> None:
         if data.startswith(_BLOCKED):

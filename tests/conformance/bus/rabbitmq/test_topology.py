@@ -59,22 +59,26 @@ async def test_the_objects_are_those_of_the_wire_contract(
     }
 
 
-async def test_publishing_and_consuming_have_a_connection_each(
+async def test_publishing_receiving_and_consuming_have_a_connection_each(
     fresh_amqp_url: str, rabbitmq_api: BrokerApi
 ) -> None:
     names: set[str] = set()
 
-    async def both_listed() -> bool:
+    async def all_listed() -> bool:
         listed = await call(rabbitmq_api, "GET", "vhosts", vhost_of(fresh_amqp_url), "connections")
         names.clear()
         for entry in listed:
             names.add(entry.get("client_properties", {}).get("connection_name", ""))
-        return len(listed) == 2 and "" not in names
+        return len(listed) == 3 and "" not in names
 
     async with RabbitBus(fresh_amqp_url) as bus:
         await bus.consume("storage")
-        await until(both_listed)
-    assert names == {"holdfast publishing", "holdfast consuming"}
+        await until(all_listed)
+    assert names == {
+        "holdfast publishing",
+        "holdfast receiving",
+        "holdfast consuming storage",
+    }
 
 
 async def test_messages_are_persistent_and_replies_are_not(fresh_amqp_url: str) -> None:
