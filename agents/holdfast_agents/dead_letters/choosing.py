@@ -1,0 +1,76 @@
+"""Which dead letters are meant."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from holdfast_protocol.actions import DeadLetterFilter
+from holdfast_protocol.bus.messages import DeadLetter
+
+from .contents import beside, read_contents
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Dead letters to be sent again or removed: those for which everything given holds, the
+    oldest `limit` of them. Without anything given, all of them: whoever asks makes sure that
+    this is meant.
+
+    `ids` are those of letters; letters of the same message share theirs. `dry_run` only counts.
+    """
+
+    filter: DeadLetterFilter = field(default_factory=DeadLetterFilter)
+    ids: Collection[str] | None = None
+    limit: int | None = None
+    dry_run: bool = False
+
+
+class Picker:
+    """Picks the letters that match, by their age at `now` (aware).
+
+    A letter of which it is not known when it was given up has no age, and matches neither
+    `older_than_seconds` nor `newer_than_seconds`.
+    """
+
+    def __init__(
+        self, chosen: DeadLetterFilter, ids: Collection[str] | None, now: datetime
+    ) -> None:
+        self._filter = chosen
+        self._ids = None if ids is None else frozenset(ids)
+        self._now = now
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every letter matches."""
+        return self._ids is None and not self._filter.filters
+
+    async def matching(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Those that match, in order. A body is only read where everything else matches."""
+        if self.takes_all:
+            return [*letters]
+        near = [letter for letter in letters if self._matches(letter)]
+        if self._filter.action is None:
+            return near
+        return [letter for letter in near if await self._holds_action(letter)]
+
+    def _matches(self, letter: DeadLetter) -> bool:
+        chosen = self._filter
+        return (
+            (self._ids is None or letter.id in self._ids)
+            and chosen.reason in (None, letter.reason)
+            and chosen.agent in (None, letter.agent)
+            and self._matches_age(letter.at)
+        )
+
+    def _matches_age(self, at: datetime | None) -> bool:
+        older, newer = self._filter.older_than_seconds, self._filter.newer_than_seconds
+        if older is None and newer is None:
+            return True
+        if at is None:
+            return False
+        age = (self._now - at).total_seconds()
+        return (older is None or age >= older) and (newer is None or age < newer)
+
+    async def _holds_action(self, letter: DeadLetter) -> bool:
+        contents = await beside(read_contents, letter.body)
+        return self._filter.action in contents.actions
