@@ -19,6 +19,7 @@ from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 
 from .base.agent import Agent
 from .base.runner import Runner, RunnerLimits
+from .dead_letters import dead_letter_actions
 from .events.relay import Relay
 from .journal import Journal, StreamJournal
 from .logs import Logger, quiet_logger
@@ -147,10 +148,13 @@ async def open_service(
         journal = StreamJournal(broker, chosen.log) if chosen.journal_on_bus else chosen.journal
         if journal is not None:
             await stack.enter_async_context(journal)
-        agents = [AGENTS[name](opened, chosen) for name in chosen.agents]
+        made = [AGENTS[name](opened, chosen) for name in chosen.agents]
+        agents = [*made, *chosen.extra_agents]
+        for agent in agents:
+            agent.extend(dead_letter_actions(broker))
         runners = [
             Runner(agent, broker, limits=chosen.limits, log=chosen.log, journal=journal)
-            for agent in (*agents, *chosen.extra_agents)
+            for agent in agents
         ]
         for runner in runners:
             await runner.start()

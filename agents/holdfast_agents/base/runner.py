@@ -214,12 +214,11 @@ class Runner:
                 await self._run_batch(consumer, batch)
 
     def _run_or_refuse(self, consumer: Consumer, received: Received) -> None:
-        if self._side.is_full:
-            details: dict[str, JsonValue] = {"retry_after_seconds": self._side.retry_after}
-            error = OverloadedError(_OVERLOADED, details)
-            self._spawn(self._refuse(consumer, received, error))
-        else:
+        if self._side.admit():
             self._spawn(self._run_beside(consumer, received))
+            return
+        details: dict[str, JsonValue] = {"retry_after_seconds": self._side.retry_after}
+        self._spawn(self._refuse(consumer, received, OverloadedError(_OVERLOADED, details)))
 
     async def _refuse(self, consumer: Consumer, received: Received, error: OverloadedError) -> None:
         answers = self._agent.give_up(received.prepared, error)

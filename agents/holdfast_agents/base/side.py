@@ -22,33 +22,31 @@ class SideQueue:
 
     def __init__(self, at_once: int, waiting: int) -> None:
         self._at_once = at_once
-        self._max_waiting = waiting
+        self._most = at_once + waiting
         self._turns = asyncio.Semaphore(at_once)
-        self._waiting = 0
+        self._inside = 0
         self._average = 0.0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more may wait."""
-        return self._waiting >= self._max_waiting
 
     @property
     def retry_after(self) -> float:
         """Seconds until those that wait now will have had their turn, about."""
-        needed = self._waiting * self._average / self._at_once
+        needed = self._inside * self._average / self._at_once
         return round(min(max(needed, _SHORTEST_RETRY), _LONGEST_RETRY), 3)
+
+    def admit(self) -> bool:
+        """Take a place, to be used by `turn`; False when no more may wait."""
+        if self._inside >= self._most:
+            return False
+        self._inside += 1
+        return True
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it."""
-        self._waiting += 1
+        """Wait for a turn, have it, and leave the place that was taken."""
         try:
-            await self._turns.acquire()
+            async with self._turns:
+                began = monotonic()
+                yield
+                self._average += _WEIGHT * (monotonic() - began - self._average)
         finally:
-            self._waiting -= 1
-        began = monotonic()
-        try:
-            yield
-        finally:
-            self._turns.release()
-            self._average += _WEIGHT * (monotonic() - began - self._average)
+            self._inside -= 1
