@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .demo import demo
+from .dlq import dlq
 from .doctor import doctor
 from .migrate import migrate
 from .replay import replay
@@ -24,6 +25,7 @@ app.command()(demo)
 app.command()(serve)
 app.command()(send)
 app.command()(replay)
+app.add_typer(dlq)
 app.command()(migrate)
 app.command()(doctor)
 
