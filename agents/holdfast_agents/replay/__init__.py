@@ -1,10 +1,10 @@
 """Replaying message logs against a store or a bus, comparing the answers, and recording logs."""
 
 from .comparing import Comparison, Difference
-from .ordering import in_order
+from .ordering import in_order, without_repeats
 from .reading import BadLine, LaterVersionError, LogEntry, read_entries
-from .recording import Recorder
-from .replaying import Divergence, Replayer, ReplayError, Report
+from .replaying import Replayer, ReplayError
+from .report import Divergence, Report
 from .targets import BusTarget, StoreTarget, Target, open_bus_target, open_store_target
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Divergence",
     "LaterVersionError",
     "LogEntry",
-    "Recorder",
     "ReplayError",
     "Replayer",
     "Report",
@@ -25,4 +24,5 @@ __all__ = [
     "open_bus_target",
     "open_store_target",
     "read_entries",
+    "without_repeats",
 ]

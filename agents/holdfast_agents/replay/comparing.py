@@ -4,8 +4,11 @@ Values are equal when their JSON is, types included: `1` and `1.0` differ, key o
 matter. What no two runs can have in common is not compared:
 
 - `id` and `timestamp` of the response (wire contract, section 8);
-- the moments of records (`created_at`, `updated_at`, `expires_at` in `meta`): a replay writes
-  at another time;
+- the moments of records (`created_at`, `updated_at`, `expires_at` in `meta`), of leases and of
+  events, and how long to wait: a replay happens at another time;
+- the numbers of changes (`meta.sequence`): what expires is removed when somebody gets to it, and
+  that is a change too;
+- whether a request was cancelled too late (`meta.cancel`);
 - what an agent tells of its own process: the time in a ping, counters, its version, the
   reference of a defect, and whether an index is built already.
 
@@ -31,18 +34,37 @@ _LONGEST_TEXT: Final = 120
 
 _MOMENTS: Final = ("created_at", "updated_at", "expires_at")
 _META_PLACES: Final = ("meta", "meta.records.*")
+_LEASE: Final = ("result.acquired_at", "result.expires_at", "details.expires_at")
+_REPLAYED: Final = "meta.replayed"
 IGNORED: Final = (
     "id",
     "timestamp",
     "details.reference",
+    "details.retry_after_seconds",
+    "meta.sequence",
+    "meta.cancel",
     *(f"{place}.{moment}" for place in _META_PLACES for moment in _MOMENTS),
 )
 """What is never compared."""
 IGNORED_BY_ACTION: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "storage_batch": tuple(
-            f"result.*.{place}.{moment}" for place in _META_PLACES for moment in _MOMENTS
+            f"result.*.{path}"
+            for path in (
+                "meta.sequence",
+                "details.retry_after_seconds",
+                *(f"{place}.{moment}" for place in _META_PLACES for moment in _MOMENTS),
+            )
         ),
+        "storage_events": (
+            "result.*.id",
+            "result.*.sequence",
+            "result.*.timestamp",
+            "meta.first_sequence",
+            "meta.last_sequence",
+        ),
+        "storage_positions": ("result.*.sequence",),
+        **dict.fromkeys(("lock_acquire", "lock_renew", "lock_release", "lock_get"), _LEASE),
         "storage_index": ("result.ready",),
         "agent_ping": ("result.timestamp",),
         "agent_stats": ("result",),
@@ -82,19 +104,40 @@ class Comparison:
 
     def __init__(self, ignore: Iterable[str] = ()) -> None:
         self.ignored: tuple[str, ...] = (*IGNORED, *ignore)
-        self._always = _tree(self.ignored)
-        self._by_action = {
-            action: _tree((*self.ignored, *paths)) for action, paths in IGNORED_BY_ACTION.items()
-        }
+        self._told = _Trees(self.ignored)
+        self._first_told = _Trees((*self.ignored, _REPLAYED))
 
     def differences(
-        self, action: str, expected: AgentResponse, got: AgentResponse
+        self,
+        action: str,
+        expected: AgentResponse,
+        got: AgentResponse,
+        *,
+        first_told: bool = False,
     ) -> list[Difference]:
-        """Where the answers to a message differ; nothing when they are equal."""
+        """Where the answers to a message differ; nothing when they are equal.
+
+        `first_told`: the log does not know whether this was the first answer to it (see
+        `ordering.normalised`).
+        """
         search = _Search()
-        ignored = self._by_action.get(action, self._always)
+        ignored = (self._first_told if first_told else self._told).of(action)
         search.compare(_fields(expected), _fields(got), ignored, ())
         return search.found
+
+
+class _Trees:
+    """What is not compared, by action."""
+
+    def __init__(self, ignored: tuple[str, ...]) -> None:
+        self._always = _tree(ignored)
+        self._by_action = {
+            action: _tree((*ignored, *paths)) for action, paths in IGNORED_BY_ACTION.items()
+        }
+
+    def of(self, action: str) -> _Tree:
+        """The paths that are left out in the answers to an action."""
+        return self._by_action.get(action, self._always)
 
 
 def _tree(paths: Iterable[str]) -> _Tree:

@@ -6,7 +6,7 @@ Nonsense in a log (a circle) is broken up where it is met, and never waited for.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
@@ -48,6 +48,30 @@ def in_order(
             yield from ordering.take()
     while ordering.held:
         yield from ordering.take()
+
+
+def without_repeats(
+    entries: Iterable[LogEntry | BadLine],
+    on_repeat: Callable[[LogEntry], None] | None = None,
+    *,
+    every: bool = False,
+) -> Iterator[LogEntry | BadLine]:
+    """The lines of a journal without those that were appended twice: the same answer again.
+
+    Args:
+        on_repeat: told of each that is left out.
+        every: look at all lines, not only at those that tell their place: anybody may have written
+            a log, and only a journal gives each answer an id of its own.
+    """
+    told = Memory()
+    for entry in entries:
+        if isinstance(entry, LogEntry) and (every or "order" in entry.exchange.extra):
+            exchange = entry.exchange
+            if not told.add(hash((exchange.agent, exchange.message.id, exchange.response.id))):
+                if on_repeat is not None:
+                    on_repeat(entry)
+                continue
+        yield entry
 
 
 class Memory:

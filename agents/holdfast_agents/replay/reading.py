@@ -9,7 +9,7 @@ import orjson
 from holdfast_protocol.errors import ValidationError
 from holdfast_protocol.logs import LOG_VERSION, LoggedExchange, read_log
 
-_TTL: Final = b'"ttl_seconds"'
+_TIMED: Final = (b'"ttl_seconds"', b'"lease_seconds"')
 
 
 class LaterVersionError(Exception):
@@ -23,7 +23,8 @@ class LogEntry:
     Args:
         number: of its line, from 1.
         size: of its line, in bytes.
-        timed: whether it may let a record expire, so that the moments of what follows matter.
+        timed: whether it may let a record or a lease expire, so that the moments of what
+            follows matter.
         stands_for_original: whether it told a stored answer whose first telling is not in the log
             (see `ordering.normalised`).
     """
@@ -61,7 +62,7 @@ def _entry(number: int, line: bytes) -> LogEntry | BadLine:
     except ValidationError as error:
         _refuse_later(number, line)
         return BadLine(number, len(line), error.message.removeprefix("Line 1: "))
-    return LogEntry(number, len(line), exchange, _TTL in line)
+    return LogEntry(number, len(line), exchange, any(word in line for word in _TIMED))
 
 
 def _refuse_later(number: int, line: bytes) -> None:

@@ -6,68 +6,37 @@ executed at one moment is executed together.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import Final
 
 from pydantic import JsonValue
 
+from holdfast_protocol.actions import DEAD_LETTER_ACTIONS
 from holdfast_protocol.errors import HoldfastError, NoRouteError
 from holdfast_protocol.messages import AgentMessage, AgentResponse
-from holdfast_protocol.times import parse_time, utc_now
+from holdfast_protocol.times import utc_now
 
-from .comparing import Comparison, Difference
+from .batching import Batch, moment_of
+from .comparing import Comparison
+from .hints import hint
+from .ordering import in_order, without_repeats
+from .places import CHANGE, places_of
 from .reading import BadLine, LogEntry
+from .report import Divergence, Report
 from .targets import Target
 
-BATCH_MESSAGES: Final = 256
-_BATCH_BYTES: Final = 4 * 1024 * 1024
 _SAMPLES: Final = 10
-_TELLING: Final = frozenset({"storage_save", "storage_update"})
-"""Actions whose `updated_at` is the moment of their own execution."""
+_NOT_EXECUTED: Final = frozenset({"unavailable", "overloaded", "rate_limited", "cancelled"})
+"""Errors of the moment: nothing was done for such a message, or nobody knows. Where something was,
+its sender's next attempt is in the log too, with the answer."""
+_NOT_TO_REPEAT: Final = DEAD_LETTER_ACTIONS
+"""They are about what lies on the broker now."""
 
 
 class ReplayError(Exception):
     """The replay cannot go on; the text names the line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """A message whose answer is not the recorded one."""
-
-    line: int
-    message_id: str
-    action: str
-    differences: list[Difference]
-
-
-@dataclass(slots=True)
-class Report:
-    """What a replay did. `samples` and `bad_lines` hold the first few; the numbers count all."""
-
-    replayed: int = 0
-    compared: int = 0
-    differing: int = 0
-    samples: list[Divergence] = field(default_factory=list)
-    broken: int = 0
-    bad_lines: list[BadLine] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    found: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether every line was replayed, and nothing compared differs."""
-        return not (self.differing or self.broken or self.skipped)
-
-    @property
-    def rate(self) -> float:
-        """Messages per second."""
-        return self.replayed / self.seconds if self.seconds > 0 else 0.0
 
 
 class Replayer:
@@ -95,14 +64,13 @@ class Replayer:
         self._samples = samples
         self._on_progress = on_progress
         self._report = Report()
-        self._batch: list[LogEntry] = []
-        self._ids: set[str] = set()
-        self._bytes = 0
+        self._batch = Batch()
         self._timed = False
+        self._known: set[str] = set()
         self._began: tuple[float, datetime] | None = None
 
     async def run(self, entries: Iterable[LogEntry | BadLine]) -> Report:
-        """Replay everything, in order.
+        """Replay everything, in the order of execution where the lines tell it, else in theirs.
 
         Raises:
             ReplayError: there was no answer.
@@ -110,15 +78,14 @@ class Replayer:
         """
         report = self._report = Report(found=await self._existing())
         started = monotonic()
-        for entry in entries:
+        for entry in in_order(without_repeats(entries, self._repeated)):
             if isinstance(entry, BadLine):
                 self._broken(entry)
-                continue
-            if not self._fits(entry):
-                await self._flush()
-            if self._speed is not None:
-                await self._keep_pace(entry.exchange.at, self._speed)
-            self._add(entry)
+            elif (reason := _reason_to_withhold(entry)) is not None:
+                report.withheld[reason] += 1
+                self._progressed(entry.size)
+            else:
+                await self._next(entry)
         await self._flush()
         report.seconds = monotonic() - started
         return report
@@ -134,26 +101,16 @@ class Replayer:
             raise ReplayError(f"the storage agent does not answer: {error}") from error
         return dict(_counts(answer.result))
 
-    # -- batches -------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------
 
-    def _fits(self, entry: LogEntry) -> bool:
-        if not self._batch:
-            return True
-        first = self._batch[0].exchange
+    async def _next(self, entry: LogEntry) -> None:
+        if not self._batch.fits(entry):
+            await self._flush()
+        if self._speed is not None:
+            await self._keep_pace(entry.exchange.at, self._speed)
+        self._batch.add(entry)
         self._timed = self._timed or entry.timed
-        return (
-            len(self._batch) < BATCH_MESSAGES
-            and self._bytes + entry.size <= _BATCH_BYTES
-            and first.agent == entry.exchange.agent
-            and entry.exchange.message.id not in self._ids
-            and (not self._timed or first.at == entry.exchange.at)
-        )
-
-    def _add(self, entry: LogEntry) -> None:
-        self._batch.append(entry)
-        self._ids.add(entry.exchange.message.id)
-        self._bytes += entry.size
-        self._timed = self._timed or entry.timed
+        self._note_beginnings(entry)
 
     async def _keep_pace(self, at: datetime, speed: float) -> None:
         if self._began is None:
@@ -165,15 +122,13 @@ class Replayer:
             await asyncio.sleep(wait)
 
     async def _flush(self) -> None:
-        batch, self._batch = self._batch, []
-        self._ids.clear()
-        self._bytes = 0
+        batch = self._batch.take()
         if not batch:
             return
         first = batch[0].exchange
         messages = [_as_executed(entry) for entry in batch]
         try:
-            answers = await self._target.send(first.agent, messages, _moment(batch))
+            answers = await self._target.send(first.agent, messages, moment_of(batch))
         except NoRouteError:
             self._report.skipped[first.agent] += len(batch)
         except HoldfastError as error:
@@ -192,13 +147,39 @@ class Replayer:
         if self._comparison is None:
             return
         report.compared += 1
-        message, expected = entry.exchange.message, entry.exchange.response
-        found = self._comparison.differences(message.action, expected, answer)
-        if found:
-            report.differing += 1
-            if len(report.samples) < self._samples:
-                divergence = Divergence(entry.number, message.id, message.action, found)
-                report.samples.append(divergence)
+        exchange = entry.exchange
+        found = self._comparison.differences(
+            exchange.message.action,
+            exchange.response,
+            answer,
+            first_told=entry.stands_for_original,
+        )
+        if not found:
+            return
+        report.differing += 1
+        if len(report.samples) < self._samples:
+            cause = hint(exchange, answer, found, report, timed=self._timed)
+            message = exchange.message
+            report.samples.append(
+                Divergence(entry.number, message.id, message.action, found, exchange.agent, cause)
+            )
+
+    def _note_beginnings(self, entry: LogEntry) -> None:
+        """Of a collection whose first line tells a later change than the first, what was before
+        is missing."""
+        if "order" not in entry.exchange.extra:
+            return
+        for collection, (sequence, rank) in places_of(entry).items():
+            if collection in self._known:
+                continue
+            self._known.add(collection)
+            made = _changes_at_most(entry) if rank == CHANGE else 0
+            if sequence > made:
+                self._report.begins_late[collection] = sequence
+
+    def _repeated(self, entry: LogEntry) -> None:
+        self._report.repeats += 1
+        self._progressed(entry.size)
 
     def _broken(self, line: BadLine) -> None:
         self._report.broken += 1
@@ -211,26 +192,25 @@ class Replayer:
             self._on_progress(size)
 
 
-def _moment(batch: list[LogEntry]) -> datetime:
-    """When the batch was executed: as a write of it tells, else the log's moment, just after."""
-    for entry in batch:
-        response = entry.exchange.response
-        told = response.meta.get("updated_at")
-        is_write = entry.exchange.message.action in _TELLING
-        if is_write and isinstance(told, str) and "replayed" not in response.meta:
-            try:
-                return parse_time(told)
-            except ValueError:
-                break
-    return batch[0].exchange.at
-
-
 def _as_executed(entry: LogEntry) -> AgentMessage:
     """The message; without its deadline, when it was executed before that."""
     message = entry.exchange.message
     if message.deadline is None or entry.exchange.response.error_type == "expired":
         return message
     return message.model_copy(update={"deadline": None})
+
+
+def _reason_to_withhold(entry: LogEntry) -> str | None:
+    error_type = entry.exchange.response.error_type
+    if error_type in _NOT_EXECUTED:
+        return error_type
+    action = entry.exchange.message.action
+    return action if action in _NOT_TO_REPEAT else None
+
+
+def _changes_at_most(entry: LogEntry) -> int:
+    operations = entry.exchange.message.payload.get("operations")
+    return len(operations) if isinstance(operations, list) else 1
 
 
 def _counts(result: JsonValue) -> Iterable[tuple[str, int]]:

@@ -14,7 +14,7 @@ from holdfast_agents.replay import (
     Report,
     read_entries,
 )
-from holdfast_agents.replay.replaying import BATCH_MESSAGES
+from holdfast_agents.replay.batching import BATCH_MESSAGES
 from holdfast_protocol.errors import RequestTimeoutError
 from holdfast_protocol.messages import AgentMessage, AgentResponse
 from tests.unit.replay.targets import MOMENT, FakeTarget, line
