@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 
 from aiormq import Channel
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from holdfast_protocol.bus.rabbitmq.connection import Link
@@ -138,12 +138,26 @@ class Journal:
         return exists
 
     async def _ask(self, ask: Callable[[Channel], Awaitable[None]]) -> None:
-        """Ask something on a channel of its own. Raises UnavailableError."""
+        """Ask something on a channel of its own, again while connections are lost.
+
+        Raises UnavailableError.
+        """
         try:
             async with asyncio.timeout(self._timeout):
-                channel = await self._link.open_channel(ask)
+                await self._ask_patiently(ask)
         except REFUSED as error:
             raise refusal(error) from error
-        except (TimeoutError, ConnectionLostError, AMQPError) as error:
+        except TimeoutError as error:
             raise UnavailableError("The broker does not answer for the journal") from error
-        await close_quietly(channel)
+
+    async def _ask_patiently(self, ask: Callable[[Channel], Awaitable[None]]) -> None:
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                channel = await self._link.open_channel(ask)
+            except ConnectionLostError:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _LONGEST_DELAY)
+            else:
+                await close_quietly(channel)
+                return

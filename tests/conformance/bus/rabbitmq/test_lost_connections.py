@@ -202,7 +202,11 @@ async def test_a_lost_connection_and_its_return_are_logged_once(
     await until(lambda: _is("consumer of storage is up (2)" in caplog.text))
     await until(lambda: _is("publish channel is up (2)" in caplog.text))
     texts = [record.getMessage() for record in caplog.records if record.name == "holdfast.bus"]
-    for name in ("consuming connection", "publishing connection", "consumer of storage"):
+    for name in (
+        "consuming storage connection",
+        "publishing connection",
+        "consumer of storage",
+    ):
         assert sum(f"{name} is lost" in text for text in texts) == 1
     assert (urlsplit(amqp_url).password or "?") not in caplog.text
 

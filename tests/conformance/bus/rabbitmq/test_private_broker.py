@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast_protocol.bus.contract import Publication
+from holdfast_protocol.bus.contract import Announcement, Delivery, Publication
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
 from holdfast_protocol.errors import UnavailableError
 from localservices.manager import RABBITMQ, Manager
-from tests.conformance.bus.harness import Replies, has_nothing_more, soon, take
+from tests.conformance.bus.harness import Heard, Replies, has_nothing_more, soon, take
 from tests.conformance.bus.rabbitmq.tools import until
 
 pytestmark = pytest.mark.amqp
@@ -96,6 +96,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
 async def _declare(url: str) -> None:
     async with RabbitBus(url) as bus:
         await bus.consume("storage")
+        await bus.journal(b"0")
 
 
 @pytest.fixture
@@ -135,6 +136,59 @@ async def test_everything_is_there_again_after_the_broker_was_killed(
     assert address.generation >= 2
     assert await soon(bus.reply(address.address, b"x", "c")) is True
     assert (await replies.next()).body == b"x"
+
+
+async def test_listeners_the_journal_and_dead_letters_outlive_a_killed_broker(
+    broker: PrivateBroker, bus: RabbitBus
+) -> None:
+    heard = Heard()
+    await bus.listen("events", ["#"], heard, heard.ready)
+    await soon(heard.readiness.get())
+    chunks = bus.read_journal(follow=True)
+    await bus.journal(b"1")
+    assert [await soon(anext(chunks)) for _ in range(2)] == [b"0", b"1"]
+    await bus.dead_letter(
+        Delivery(b"letter", "storage.x", tag=None), reason="r", error="e", agent="a"
+    )
+    announced = [Announcement("events", "a", b"%d" % number) for number in range(50_000)]
+    announcing = asyncio.create_task(bus.announce(announced))
+    await heard.next()
+    await asyncio.to_thread(broker.kill)
+    with pytest.raises(UnavailableError):
+        await soon(announcing)
+    await asyncio.to_thread(broker.start)
+    async with asyncio.timeout(90):
+        await heard.readiness.get()
+        assert await bus.announce([Announcement("events", "a", b"after")]) == [True]
+        while (await heard.broadcasts.get()).body != b"after":
+            pass
+        await bus.journal(b"2")
+        assert await anext(chunks) == b"2"
+        assert [chunk async for chunk in bus.read_journal()] == [b"0", b"1", b"2"]
+    async with bus.dead_letters() as walk:
+        assert b"letter" in [letter.body for letter in await walk.take(100)]
+
+
+async def test_announcing_waits_for_a_broker_that_takes_nothing_now(
+    broker: PrivateBroker, bus: RabbitBus
+) -> None:
+    heard = Heard()
+    await bus.listen("events", ["#"], heard)
+    await bus.announce([Announcement("events", "a", b"before")])
+    await asyncio.to_thread(broker.set_memory_limit, 0.00001)
+    try:
+        async with RabbitBus(broker.url, operation_timeout=0.5) as other:
+            with pytest.raises(UnavailableError):
+                await soon(other.announce([Announcement("events", "a", b"blocked")]))
+            await until(lambda: _holds(other.blocked))
+        waiting = asyncio.create_task(bus.announce([Announcement("events", "a", b"waits")]))
+        await until(lambda: _holds(bus.blocked))
+        assert not waiting.done()
+    finally:
+        await asyncio.to_thread(broker.set_memory_limit, 0.6)
+    assert await soon(waiting) == [True]
+    while (await heard.next()).body != b"waits":
+        pass
 
 
 async def test_a_blocked_connection_is_told_and_publishing_is_unavailable(
