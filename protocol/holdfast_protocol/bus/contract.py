@@ -253,7 +253,7 @@ class Bus(Protocol):
         """Hear what is announced under any of the topic patterns (`*` is one word, `#` any
         number), on a queue of this process's own that goes when its connection does.
 
-        `on_message` is called on the event loop and must not block; what it raises is logged.
+        `on_message` is called on the event loop and must not block; what both raise is logged.
         `on_ready` is called each time that the queue is bound and consumed, the first time
         before this returns: whatever was announced while it was not is missed.
 

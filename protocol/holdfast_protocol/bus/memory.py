@@ -185,7 +185,7 @@ class MemoryBus:
         listener = listeners.add(check_patterns(patterns), on_message)
         self._listeners = [one for one in self._listeners if one.connected] + [listener]
         if on_ready is not None:
-            on_ready()
+            listener.tell_ready(on_ready)
         return listener
 
     async def journal(self, body: bytes) -> None:

@@ -37,6 +37,12 @@ class MemoryListener:
     def hears(self, routing_key: str) -> bool:
         return any(topic_matches(pattern, routing_key) for pattern in self._patterns)
 
+    def tell_ready(self, on_ready: Callable[[], None]) -> None:
+        try:
+            on_ready()
+        except Exception:  # noqa: BLE001 - handed to the log; listening goes on
+            _log.exception("What follows a new listener failed")
+
     def hand_over(self, broadcast: Broadcast) -> None:
         if self._closed:
             return

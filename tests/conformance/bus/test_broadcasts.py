@@ -155,6 +155,18 @@ async def test_a_listener_is_ready_before_listening_returns(bus: Bus) -> None:
     assert heard.readiness.empty()
 
 
+async def test_what_follows_readiness_may_fail(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    heard = Heard()
+
+    def on_ready() -> None:
+        raise LookupError("mine")
+
+    await bus.listen("events", ["#"], heard, on_ready)
+    assert "LookupError: mine" in caplog.text
+    assert await bus.announce([event("a", b"x")]) == [True]
+    assert await heard.bodies(1) == [b"x"]
+
+
 async def test_what_a_listener_raises_is_not_the_announcers_and_not_the_next_ones(
     bus: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from aiormq import Channel
@@ -54,8 +55,9 @@ class RabbitConsumer:
 
     async def start(self, timeout: float) -> None:
         """Declare and consume. Raises UnavailableError when not in time (seconds)."""
+        deadline = time.monotonic() + timeout
         await self._link.supervisor.start(timeout)
-        await self._supervisor.start(timeout)
+        await self._supervisor.start(max(0.0, deadline - time.monotonic()))
 
     async def receive(self) -> list[Delivery]:
         while not self._buffer:
