@@ -148,12 +148,6 @@ class Inbox:
         follow.fetching, follow.missed = True, False
         return follow.seen
 
-    def abandon_fetch(self, follow: Follow) -> None:
-        """The page did not come; nothing if it did."""
-        if follow.fetching:
-            follow.fetching = False
-            self._let_go(follow)
-
     def end_fetch(self, follow: Follow, page: Sequence[ChangeEvent], last_sequence: int) -> None:
         """The page came; `last_sequence` is how far the collection had come by then.
 

@@ -184,6 +184,8 @@ class Subscription:
 
     def _on_message(self, broadcast: Broadcast) -> None:
         collection = broadcast.routing_key
+        if self._error is not None:
+            return  # what still waits is the last there is
         if not self._started:
             if self._inbox.wants(collection):
                 self._heard_early.add(collection)
@@ -240,8 +242,6 @@ class Subscription:
         except NotFoundError as error:
             details = {**error.details, "collection": follow.collection}
             raise NotFoundError(error.message, details) from error
-        finally:
-            self._inbox.abandon_fetch(follow)
 
     async def _ask(self, action: str, payload: Mapping[str, object]) -> AgentResponse:
         """The answer, however long the agent is away."""

@@ -55,6 +55,10 @@ class Ledger:
         self._events.setdefault(collection, []).append((sequence, event))
         return event
 
+    def skip(self, collection: str, numbers: int) -> None:
+        """Leave out the next numbers."""
+        self._last[collection] += numbers
+
     def prune(self, collection: str, before: int) -> None:
         """Forget the events below a sequence."""
         kept = [event for event in self._events[collection] if event[0] >= before]

@@ -93,6 +93,54 @@ async def test_a_gap_while_a_page_is_fetched_is_fetched_too() -> None:
 
 
 @in_virtual_time
+async def test_what_had_no_room_while_a_page_was_fetched_is_fetched_at_once() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*", max_waiting=4) as events:
+
+        def push_more() -> None:
+            ledger.after_reading = lambda: None
+            changed(at.broker, ledger, "tasks", times=6)
+
+        ledger.change(times=3)
+        ledger.after_reading = push_more
+        changed(at.broker, ledger, "tasks")
+        assert await sequences(events, 10) == [("tasks", n + 1) for n in range(10)]
+        assert now() == 0
+
+
+@in_virtual_time
+async def test_a_gap_that_opens_while_a_page_is_fetched_is_not_jumped_over() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
+
+        def lose_one() -> None:
+            ledger.after_reading = lambda: None
+            ledger.change()
+            changed(at.broker, ledger, "tasks", times=2)
+
+        ledger.change(times=3)
+        ledger.after_reading = lose_one
+        changed(at.broker, ledger, "tasks")
+        assert await sequences(events, 7) == [("tasks", n + 1) for n in range(7)]
+        assert now() == 0
+
+
+@in_virtual_time
+async def test_numbers_that_were_never_used_are_passed_over() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
+        ledger.change()
+        changed(at.broker, ledger, "tasks")
+        ledger.skip("tasks", 5)
+        assert await sequences(events, 2) == [("tasks", 1), ("tasks", 2)]
+        assert await nothing_comes(events)
+        assert events.positions == {"tasks": 7}
+        changed(at.broker, ledger, "tasks")
+        assert await sequences(events, 1) == [("tasks", 8)]
+        assert ledger.fetches == 2
+
+
+@in_virtual_time
 async def test_after_a_reconnect_what_was_missed_is_fetched() -> None:
     ledger = Ledger()
     async with scene(ledger.script) as at, at.client.subscribe() as events:
@@ -323,7 +371,11 @@ def test_any_mixture_of_losses_and_repetitions(seed: int) -> None:
                 elif chance.random() < 0.1:
                     at.bus.reconnect()
 
-            ledger.before_answer = ledger.after_reading = happen
+            def happen_often() -> None:
+                for _ in range(chance.randint(0, 4)):
+                    happen()
+
+            ledger.before_answer = ledger.after_reading = happen_often
             events = at.client.subscribe(f"*.{kind}", after={}, max_waiting=chance.randint(1, 12))
             async with events:
                 for _ in range(300):

@@ -52,6 +52,7 @@ async def test_what_is_pushed_while_it_is_entered_is_not_lost() -> None:
         async with at.client.subscribe() as events:
             ledger.before_answer = ledger.after_reading = lambda: None
             assert sorted(await sequences(events, 2)) == [("tasks", 5), ("users", 1)]
+            assert now() == 0
 
 
 @in_virtual_time
