@@ -309,7 +309,8 @@ async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -
                 count = await finder.count(operation, snapshot, workspace)
                 return Counted(count, workspace.head(operation.collection).sequence)
             case Collections():
-                return CollectionCounts(await finder.collection_counts(snapshot, workspace))
+                counts = await finder.collection_counts(snapshot, workspace)
+                return CollectionCounts(counts, await _sequences(snapshot, workspace))
             case Index():
                 return workspace.index(operation)
             case Transaction():
@@ -320,6 +321,11 @@ async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -
         raise
     except StorageError as error:
         return Failed(error, sequence=workspace.head(_collection_of(operation)).sequence)
+
+
+async def _sequences(snapshot: Snapshot, workspace: Workspace) -> tuple[tuple[str, int], ...]:
+    heads = {**await snapshot.heads(), **workspace.heads}
+    return tuple((name, head.sequence) for name, head in sorted(heads.items()))
 
 
 def _collection_of(operation: Operation) -> str:

@@ -120,7 +120,7 @@ class MemoryStore:
 
     async def heads(self) -> Mapping[str, Head]:
         """The heads of all collections."""
-        return dict(self._heads)
+        return self.all_heads()
 
     async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
         """The first events above a sequence."""
@@ -182,6 +182,10 @@ class MemoryStore:
         """The rows of a collection, if it has any."""
         return self._collections.get(name)
 
+    def all_heads(self) -> Mapping[str, Head]:
+        """The heads of all collections."""
+        return dict(self._heads)
+
     def load(self, wanted: Wanted) -> Loaded:
         """What is known of these."""
         heads = {name: self._heads[name] for name in wanted.collections if name in self._heads}
@@ -222,6 +226,9 @@ class _MemoryUnit:
 
     async def load(self, wanted: Wanted) -> Loaded:
         return self._store.load(wanted)
+
+    async def heads(self) -> Mapping[str, Head]:
+        return self._store.all_heads()
 
     async def scan(self, span: Span, limit: int) -> Sequence[Row]:
         if span.slot is not None:

@@ -80,9 +80,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class CollectionCounts:
-    """Of `Collections`: (name, number of records), by name."""
+    """Of `Collections`: (name, number of records), by name; and the sequence of each."""
 
     counts: tuple[tuple[str, int], ...]
+    sequences: tuple[tuple[str, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

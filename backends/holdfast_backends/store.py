@@ -199,6 +199,10 @@ class Snapshot(Protocol):
         """Heads, rows (tombstones too) and stored replies by their keys."""
         ...
 
+    async def heads(self) -> Mapping[str, Head]:
+        """The heads of all collections that have one."""
+        ...
+
     async def scan(self, span: Span, limit: int) -> Sequence[Row]:
         """The first rows of a span, at most `limit`; fewer only at its end."""
         ...

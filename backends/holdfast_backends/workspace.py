@@ -4,7 +4,7 @@ All rules about ids, versions, deletion and expiry stand here, once for all back
 Source: the wire contract, sections 6 and 10.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from secrets import randbits
 from typing import TypeVar
 
@@ -92,6 +92,11 @@ class Workspace:
     def head(self, collection: str) -> Head:
         """A collection's head; a new one's where there is none."""
         return self._heads.get(collection, _NEW)
+
+    @property
+    def heads(self) -> Mapping[str, Head]:
+        """The heads that are known, as they are now."""
+        return self._heads
 
     def usable_slots(self, collection: str) -> tuple[IndexSlot, ...]:
         """The indexes that a scan may use: none where the store only remembers their names."""

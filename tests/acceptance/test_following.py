@@ -140,7 +140,7 @@ async def test_a_follower_misses_nothing_and_sees_sequences_only_rise(
 
 def _folded(lines: list[dict[str, Any]]) -> dict[Any, Any]:
     """What the events leave."""
-    state = {}
+    state: dict[Any, Any] = {}
     for line in lines:
         document = line["document"]
         if line["kind"] == "deleted":

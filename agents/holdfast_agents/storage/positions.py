@@ -28,8 +28,10 @@ def positions(operation: Operation | None, outcome: Outcome) -> Sequence[Positio
     What is only repeated stands behind its original: it holds at any time after that.
     """
     match operation:
-        case None | Collections() | Index():
+        case None | Index():
             return ()
+        case Collections():
+            return _of_all(outcome)
         case Transaction():
             return _of_batch(operation, outcome)
         case Acquire() | Renew() | Release() | Inspect():
@@ -42,6 +44,11 @@ def _position(collection: str, operation: Operation, outcome: Outcome) -> Positi
     is_change = isinstance(operation, _CHANGES) and not isinstance(outcome, Failed)
     replayed = getattr(outcome, "replayed", False)
     return Position(collection, _sequence(outcome), is_change and not replayed)
+
+
+def _of_all(outcome: Outcome) -> Sequence[Position]:
+    sequences = outcome.sequences if isinstance(outcome, CollectionCounts) else ()
+    return tuple(Position(name, sequence, False) for name, sequence in sequences)
 
 
 def _of_batch(transaction: Transaction, outcome: Outcome) -> Sequence[Position]:

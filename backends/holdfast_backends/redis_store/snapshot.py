@@ -95,6 +95,16 @@ class RedisSnapshot:
             {identity: unpack_reply(reply) for identity, reply in kept},
         )
 
+    async def heads(self) -> Mapping[str, Head]:
+        """See store.Snapshot; one round trip."""
+        reading = self._reading((ALL,))
+        ticket = reading.ask(b"HGETALL", self._layout.heads)
+        pairs = (await self._read(reading)).texts(ticket)
+        return {
+            name.decode(): unpack_head(packed)
+            for name, packed in zip(pairs[::2], pairs[1::2], strict=True)
+        }
+
     async def scan(self, span: Span, limit: int) -> Sequence[Row]:
         """See store.Snapshot; one round trip."""
         collection = span.collection

@@ -11,7 +11,9 @@ from .cases.duplicates import (
     TestReadsHaveNoIdentity,
     TestTransactionsWithAnIdentity,
 )
+from .cases.events import TestWhatAWriteTells, TestWhatExpiryTells, TestWhatTellsNothing
 from .cases.expiry import TestAnExpiredRecord, TestSweep, TestTtl
+from .cases.fences import TestFencedWrites, TestFencesInACall
 from .cases.filter_laws import TestLawsOfFilters
 from .cases.filter_refusals import TestRefusedFilters, TestTheLimitsOfAFilter
 from .cases.filtering import TestOperators, TestPaths, TestTheIdAsAPath
@@ -27,6 +29,14 @@ from .cases.ids import (
 )
 from .cases.indexed_writes import TestWritesToIndexedCollections
 from .cases.indexes import TestAnIndexChangesNoAnswer, TestDeclaringIndexes
+from .cases.lock_races import TestLocksAtOnce, TestTheSameMessageAboutALock
+from .cases.locks import (
+    TestAcquiring,
+    TestChangingALockThatIsNotMine,
+    TestReleasing,
+    TestRenewing,
+    TestTokens,
+)
 from .cases.merging import TestMergePatch, TestWhatAnUpdateRefuses
 from .cases.ordering import (
     TestSeveralSortKeys,
@@ -34,6 +44,7 @@ from .cases.ordering import (
     TestTheOrderOfIds,
     TestTheOrderOfValues,
 )
+from .cases.outboxes import TestPruning, TestPublishing, TestReadingEvents, TestTheOrderOfEvents
 from .cases.paging import (
     TestPages,
     TestPagesOfSoManyBytes,
@@ -42,6 +53,7 @@ from .cases.paging import (
 )
 from .cases.projecting import TestFields
 from .cases.saving import TestDelete, TestInstants, TestNotFound, TestSave
+from .cases.sequences import TestTheSequenceOfAnOutcome
 from .cases.transaction_views import (
     TestReadsOfATransaction,
     TestTransactionsBesideOthers,
@@ -57,6 +69,7 @@ from .cases.versions import (
     TestVersionsAfterADelete,
 )
 from .cases.volume import TestLargeRecords, TestManyRecords
+from .cases.withdrawing import TestCancelledMessages, TestDeadlines, TestWithdrawnAmongOthers
 from .fixtures import backend, clock
 from .harness import OpenBackend
 
@@ -64,6 +77,7 @@ __all__ = [
     "OpenBackend",
     "TestACallThatWasCancelled",
     "TestAFailureTwice",
+    "TestAcquiring",
     "TestAfterTheRecordMovedOn",
     "TestAnExpiredRecord",
     "TestAnIndexChangesNoAnswer",
@@ -71,15 +85,20 @@ __all__ = [
     "TestAppend",
     "TestArgumentsAreLeftAlone",
     "TestAtomicTransactions",
+    "TestCancelledMessages",
     "TestCapabilities",
+    "TestChangingALockThatIsNotMine",
     "TestCollections",
     "TestCount",
+    "TestDeadlines",
     "TestDeclaringIndexes",
     "TestDelete",
     "TestDeleteIfVersion",
     "TestDuplicatesAtOnce",
     "TestExecute",
     "TestFailedWritesMoveNoCounter",
+    "TestFencedWrites",
+    "TestFencesInACall",
     "TestFields",
     "TestGivingOutIds",
     "TestHostileText",
@@ -91,6 +110,7 @@ __all__ = [
     "TestKeptValues",
     "TestLargeRecords",
     "TestLawsOfFilters",
+    "TestLocksAtOnce",
     "TestManyChangesAtOnce",
     "TestManyRecords",
     "TestManySavesAtOnce",
@@ -102,10 +122,15 @@ __all__ = [
     "TestPagesOfSoManyBytes",
     "TestPagingWhileOthersWrite",
     "TestPaths",
+    "TestPruning",
+    "TestPublishing",
+    "TestReadingEvents",
     "TestReadsHaveNoIdentity",
     "TestReadsOfATransaction",
     "TestRefusedFilters",
     "TestRefusedValues",
+    "TestReleasing",
+    "TestRenewing",
     "TestSave",
     "TestSaveIfVersion",
     "TestSeveralSortKeys",
@@ -115,11 +140,15 @@ __all__ = [
     "TestTheLastInteger",
     "TestTheLimitsOfAFilter",
     "TestTheOrderOfAnUpdate",
+    "TestTheOrderOfEvents",
     "TestTheOrderOfIds",
     "TestTheOrderOfValues",
+    "TestTheSameMessageAboutALock",
     "TestTheSameMessageTwice",
     "TestTheSameRecordManyTimes",
+    "TestTheSequenceOfAnOutcome",
     "TestTheSizeOfADocument",
+    "TestTokens",
     "TestTransactionsBesideOthers",
     "TestTransactionsOfSoManyBytes",
     "TestTransactionsThatAreNotAtomic",
@@ -129,9 +158,13 @@ __all__ = [
     "TestVersions",
     "TestVersionsAfterADelete",
     "TestWhatACursorBelongsTo",
+    "TestWhatAWriteTells",
     "TestWhatAnIdIs",
     "TestWhatAnUpdateRefuses",
+    "TestWhatExpiryTells",
     "TestWhatIsKeptIsNotShared",
+    "TestWhatTellsNothing",
+    "TestWithdrawnAmongOthers",
     "TestWritesToIndexedCollections",
     "backend",
     "clock",

@@ -19,7 +19,7 @@ from holdfast_backends.operations import (
     Transaction,
     Update,
 )
-from holdfast_backends.outcomes import Batched, Failed, Found, Outcome, Saved
+from holdfast_backends.outcomes import Batched, Failed, Found, Leased, Outcome, Saved
 from holdfast_backends.testing.harness import (
     MAX_INTEGER,
     AnyBackend,
@@ -44,7 +44,7 @@ OTHER_PAYLOAD = identify(digest="b")
 
 def is_replayed(outcome: Outcome) -> bool:
     """Whether this is the answer to an earlier execution."""
-    assert isinstance(outcome, (Saved, Found, Failed, Batched))
+    assert isinstance(outcome, (Saved, Found, Leased, Failed, Batched))
     return outcome.replayed
 
 
