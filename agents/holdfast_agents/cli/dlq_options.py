@@ -41,10 +41,10 @@ NewerOption = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 LimitOption = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Not more than the N oldest that match.")
+    int | None, typer.Option(metavar="N", min=1, help="At most N that match, about the oldest.")
 ]
 ListLimitOption = Annotated[
-    int, typer.Option("--limit", metavar="N", min=1, help="Not more than the N oldest that match.")
+    int, typer.Option("--limit", metavar="N", min=1, help="At most N that match, about the oldest.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")]
 

@@ -91,13 +91,14 @@ def purge_letters(place: Place, choice: Choice, *, confirmed: bool, as_json: boo
     if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
         fail(_UNUSABLE, ExitCode.USAGE)
     if asks:
-        counted = _purged(place, replace(choice, dry_run=True), quiet=as_json)
-        if counted.matched:
-            question = f"Remove {_letters(counted.matched)} for good?"
-            if not typer.confirm(question, default=False, err=True):
+        # Without the limit: a walk to the end leaves the letters in their order.
+        counted = _purged(place, replace(choice, dry_run=True, limit=None), quiet=as_json)
+        count = min(counted.matched, choice.limit or counted.matched)
+        if count:
+            if not typer.confirm(f"Remove {_letters(count)} for good?", default=False, err=True):
                 fail("nothing was removed")
             # What came since is not what was agreed to.
-            choice = replace(choice, limit=counted.matched)
+            choice = replace(choice, limit=count)
     result = _purged(place, choice, quiet=as_json)
     verb = "would remove" if result.dry_run else "removed"
     done = result.matched if result.dry_run else result.purged

@@ -12,9 +12,9 @@ from .contents import beside, read_contents
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Dead letters to be sent again or removed: those for which everything given holds, the
-    oldest `limit` of them. Without anything given, all of them: whoever asks makes sure that
-    this is meant.
+    """Dead letters to be sent again or removed: those for which everything given holds, at most
+    `limit` of them, about the oldest. Without anything given, all of them: whoever asks makes
+    sure that this is meant.
 
     `ids` are those of letters; letters of the same message share theirs. `dry_run` only counts.
     """

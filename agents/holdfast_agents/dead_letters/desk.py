@@ -3,6 +3,9 @@
 Everything is a walk through the dead letters of a bus, taken in parts: whatever their number,
 the bodies of one part only are in memory. What a walk has met is held by it, unseen by others,
 and is back when the walk ends, also with the process.
+
+A walk meets the oldest letters first, about: RabbitMQ puts what a walk gives back behind what
+earlier walks gave back, so after one that ended at its limit the order is another.
 """
 
 import asyncio
@@ -31,6 +34,7 @@ from .walking import MatchingWalk, Progress
 
 _PATIENCE: Final = 2.0  # seconds
 _RETRY_AFTER: Final = 1.0  # seconds
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _EVERYTHING: Final = DeadLetterFilter()
 
 
@@ -77,7 +81,8 @@ class DeadLetterDesk:
         max_bytes: int | None = None,
         on_progress: Progress | None = None,
     ) -> Listing:
-        """The oldest letters that match, at most `limit`, and at most `max_bytes` as JSON."""
+        """Letters that match, about the oldest: at most `limit`, and at most `max_bytes` as JSON.
+        They are in the order of their time."""
         choice = Choice(chosen, limit=limit)
         async with self._walk(choice, on_progress) as walk:
             found: list[Summary] = []
@@ -88,12 +93,12 @@ class DeadLetterDesk:
                     if room is not None:
                         room -= len(summary.model_dump_json().encode()) + 1
                         if room < 0:
-                            return Listing(found, walk.total, complete=False)
+                            return Listing(_by_time(found), walk.total, complete=False)
                     found.append(summary)
-            return Listing(found, walk.total, walk.is_complete)
+            return Listing(_by_time(found), walk.total, walk.is_complete)
 
     async def show(self, letter_id: str, *, on_progress: Progress | None = None) -> DeadLetter:
-        """The letter of that id, the oldest if several share it. Raises NotFoundError."""
+        """The letter of that id, one of them if several share it. Raises NotFoundError."""
         choice = Choice(ids=[letter_id], limit=1)
         async with self._walk(choice, on_progress) as walk:
             async for letters in walk.parts():
@@ -163,6 +168,11 @@ class DeadLetterDesk:
                 yield MatchingWalk(letters, picker, choice.limit, on_progress)
         finally:
             self._turn.release()
+
+
+def _by_time(letters: list[Summary]) -> list[Summary]:
+    """Those without a time are the last."""
+    return sorted(letters, key=lambda letter: letter.at or _NEVER)
 
 
 def _interrupted(error: UnavailableError, done: dict[str, JsonValue]) -> UnavailableError:
