@@ -1,0 +1,257 @@
+"""What was given up is seen, sent again and removed: the real command, a real broker."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import pytest
+
+from tests.acceptance.plain_client import PlainClient, connected
+from tests.acceptance.serving import PATIENCE, Serving, run_holdfast, serving
+from tests.services import unique_name
+
+pytestmark = pytest.mark.amqp
+
+SAVE = {"action": "storage_save", "payload": {"task": {"title": "kelp"}}, "sender": "me"}
+
+
+class Operator:
+    """Whoever looks after one namespace with `holdfast dlq`."""
+
+    def __init__(self, bus: str, namespace: str) -> None:
+        self._place = ("--bus", bus, "--namespace", namespace)
+
+    async def dlq(self, *arguments: str) -> str:
+        """What a command says that succeeds."""
+        return await run_holdfast("dlq", *arguments, *self._place)
+
+    async def letters(self, *filters: str) -> list[dict[str, Any]]:
+        """The letters that match."""
+        said = await self.dlq("list", "--json", "--limit", "1000", *filters)
+        return [json.loads(line) for line in said.splitlines()]
+
+    async def reasons(self, *filters: str) -> list[str]:
+        return sorted(letter["reason"] for letter in await self.letters(*filters))
+
+    async def counted(self, *arguments: str) -> dict[str, Any]:
+        """What a replay or a purge counts."""
+        counts: dict[str, Any] = json.loads(await self.dlq(*arguments, "--json"))
+        return counts
+
+    async def until(self, *reasons: str) -> None:
+        """Until exactly these are there."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.reasons() != sorted(reasons):
+                pass  # each look takes its time
+
+
+class System:
+    """A storage service over one store, which comes and goes, and a stranger's client."""
+
+    def __init__(self, bus: str, namespace: str, folder: Path, client: PlainClient) -> None:
+        self._bus = bus
+        self._namespace = namespace
+        self._store = f"sqlite:///{folder / 'store.db'}"
+        self.client = client
+        self.operator = Operator(bus, namespace)
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Serving]:
+        """The service for as long as the block lasts; it ends well."""
+        async with serving(self._bus, self._store, self._namespace) as process:
+            yield process
+            assert await process.end() == 0
+
+    async def publish_expiring(
+        self, *said: object, message_id: str | None = None, correlation_id: str | None = None
+    ) -> None:
+        """Messages that the broker gives up when nobody takes them within a millisecond."""
+        properties: dict[str, Any] = {
+            "message_id": message_id,
+            "correlation_id": correlation_id,
+            "reply_to": self.client.reply_to,
+            "expiration": timedelta(milliseconds=1),
+            "delivery_mode": aio_pika.DeliveryMode.PERSISTENT,
+        }
+        async with await aio_pika.connect(self._bus, timeout=PATIENCE) as connection:
+            channel = await connection.channel()
+            exchange = await channel.get_exchange(f"{self._namespace}.messages", ensure=False)
+            messages = [aio_pika.Message(json.dumps(one).encode(), **properties) for one in said]
+            sent = (exchange.publish(message, "storage.storage_save") for message in messages)
+            await asyncio.wait_for(asyncio.gather(*sent), PATIENCE)
+
+    def replies(self) -> "asyncio.Queue[Any]":
+        """What comes to the client's reply queue from now on."""
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.client.listener = queue.put_nowait
+        return queue
+
+    async def count(self) -> Any:
+        """How many records there are."""
+        return (await self.client.ask({"action": "storage_count"}))["result"]
+
+    async def until_count(self, count: int) -> None:
+        """Until there are so many records."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.count() != count:
+                pass  # each answer takes its time
+
+
+@pytest.fixture
+async def system(amqp_url: str, tmp_path: Path) -> AsyncIterator[System]:
+    """A service that ran once, so that its queue is there, with dead letters of its own."""
+    namespace = unique_name()
+    async with connected(amqp_url, namespace) as client:
+        yield System(amqp_url, namespace, tmp_path, client)
+
+
+async def test_what_is_given_up_lands_with_the_reason_the_agent_and_the_time(
+    system: System,
+) -> None:
+    operator, client = system.operator, system.client
+    before = datetime.now(UTC)
+    async with system.served():
+        forbidden = SAVE | {"id": "forbidden"}
+        await client.publish(
+            json.dumps(forbidden).encode(), reply_to="somebody.else", message_id="f"
+        )
+        await client.publish(b'{"action": ', "storage.broken", message_id="b")
+        await operator.until("forbidden_reply_to", "validation_error")
+    await system.publish_expiring(SAVE, message_id="expiring")
+    await operator.until("expired", "forbidden_reply_to", "validation_error")
+
+    letters = {letter["reason"]: letter for letter in await operator.letters()}
+    for letter in letters.values():
+        at = datetime.fromisoformat(letter.pop("at"))
+        assert before - timedelta(seconds=2) < at < datetime.now(UTC) + timedelta(seconds=2)
+        assert (letter["agent"], letter["attempts"]) == ("storage", 1)
+    assert letters["forbidden_reply_to"] == {
+        "id": "f",
+        "reason": "forbidden_reply_to",
+        "agent": "storage",
+        "error": "replies go to reply queues only",
+        "action": "storage_save",
+        "message_id": "forbidden",
+        "sender": "me",
+        "routing_key": "storage.any",
+        "attempts": 1,
+        "bytes": len(json.dumps(forbidden)),
+    }
+    broken = letters["validation_error"]
+    assert (broken["id"], broken["routing_key"]) == ("b", "storage.broken")
+    assert (broken["action"], broken["message_id"], broken["sender"]) == (None, None, None)
+    assert "JSON" in broken["error"]
+    expired = letters["expired"]
+    assert (expired["id"], expired["action"]) == ("expiring", "storage_save")
+    assert expired["routing_key"] == "storage.storage_save"
+
+    assert await operator.reasons("--reason", "expired") == ["expired"]
+    assert await operator.reasons("--action", "storage_save") == ["expired", "forbidden_reply_to"]
+    assert await operator.reasons("--agent", "nobody") == []
+    assert await operator.reasons("--newer-than", "1h") == sorted(letters)
+    assert await operator.reasons("--older-than", "1h") == []
+
+    shown = await operator.dlq("show", "f")
+    assert "somebody.else" in shown
+    assert '"title": "kelp"' in shown
+    assert await operator.dlq("show", "b", "--raw") == '{"action": '
+
+
+async def test_what_is_replayed_goes_its_original_way_and_is_answered(system: System) -> None:
+    operator = system.operator
+    async with system.served():
+        pass
+    await system.publish_expiring(SAVE, message_id="expiring", correlation_id="conversation")
+    await operator.until("expired")
+    nothing = {"matched": 1, "replayed": 0, "failed": 0, "dry_run": True}
+    assert await operator.counted("replay", "--all", "--dry-run") == nothing
+    assert await operator.reasons() == ["expired"]
+
+    replies = system.replies()
+    async with system.served():
+        assert await system.count() == 0
+        await replies.get()
+        done = {"matched": 1, "replayed": 1, "failed": 0, "dry_run": False}
+        assert await operator.counted("replay", "--reason", "expired") == done
+        async with asyncio.timeout(PATIENCE):
+            answer = await replies.get()
+        assert (answer["status"], answer["in_reply_to"]) == ("success", "expiring")
+        assert answer["result"] == {"id": 1, "title": "kelp"}
+        assert await system.count() == 1
+    assert await operator.reasons() == []
+
+
+async def test_what_cannot_be_helped_comes_back_and_counts_its_attempts(system: System) -> None:
+    operator = system.operator
+    async with system.served():
+        body = json.dumps(SAVE).encode()
+        await system.client.publish(body, reply_to="somebody.else", message_id="f")
+        await operator.until("forbidden_reply_to")
+        counts = await operator.counted("replay", "f")
+        assert (counts["matched"], counts["replayed"]) == (1, 1)
+        await operator.until("forbidden_reply_to")
+        (letter,) = await operator.letters()
+        assert (letter["id"], letter["attempts"]) == ("f", 2)
+        assert await system.count() == 0
+
+
+async def test_a_replayed_message_that_was_done_before_takes_no_effect(system: System) -> None:
+    """The same message, once executed and once given up: its identity is its AMQP id."""
+    operator = system.operator
+    async with system.served():
+        await system.client.publish(json.dumps(SAVE).encode(), message_id="expiring")
+        await system.until_count(1)
+    replies = system.replies()
+    await system.publish_expiring(SAVE, message_id="expiring")
+    await operator.until("expired")
+    async with system.served():
+        await operator.counted("replay", "--all")
+        async with asyncio.timeout(PATIENCE):
+            answer = await replies.get()
+        assert answer["meta"]["replayed"] is True
+        assert await system.count() == 1
+
+
+async def test_what_is_purged_is_gone_for_good(system: System) -> None:
+    operator = system.operator
+    async with system.served():
+        for number in range(5):
+            await system.client.publish(b"{", message_id=str(number))
+        await system.client.publish(
+            json.dumps(SAVE).encode(), reply_to="somebody.else", message_id="f"
+        )
+        await operator.until("forbidden_reply_to", *["validation_error"] * 5)
+    counted = {"matched": 5, "purged": 0, "dry_run": True}
+    chosen = ("purge", "--reason", "validation_error")
+    assert await operator.counted(*chosen, "--dry-run") == counted
+    assert len(await operator.letters()) == 6
+    purged = {"matched": 5, "purged": 5, "dry_run": False}
+    assert await operator.counted(*chosen, "--yes") == purged
+    assert await operator.reasons() == ["forbidden_reply_to"]
+    assert await operator.dlq("purge", "f", "--yes") == "removed 1 dead letter\n"
+    assert await operator.letters() == []
+
+
+async def test_many_letters_are_replayed_and_each_is_answered(system: System) -> None:
+    """All that was sent while the service was away, and had expired when it came back."""
+    operator, count = system.operator, 300
+    async with system.served():
+        pass
+    said = [SAVE | {"id": f"m{number}"} for number in range(count)]
+    await system.publish_expiring(*said)
+    await operator.until(*["expired"] * count)
+    replies = system.replies()
+    async with system.served():
+        counted = await operator.counted("replay", "--all")
+        assert (counted["matched"], counted["replayed"]) == (count, count)
+        async with asyncio.timeout(PATIENCE):
+            answers = [await replies.get() for _ in said]
+        assert {answer["in_reply_to"] for answer in answers} == {one["id"] for one in said}
+        assert {answer["status"] for answer in answers} == {"success"}
+        assert await system.count() == count
+    assert await operator.letters() == []
