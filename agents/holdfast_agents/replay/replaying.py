@@ -167,7 +167,8 @@ class Replayer:
     def _note_beginnings(self, entry: LogEntry) -> None:
         """Of a collection whose first line tells a later change than the first, what was before
         is missing."""
-        if "order" not in entry.exchange.extra:
+        order = entry.exchange.extra.get("order")
+        if not isinstance(order, dict) or self._known.issuperset(order):
             return
         for collection, (sequence, rank) in places_of(entry).items():
             if collection in self._known:

@@ -1,5 +1,7 @@
 """Comparing responses: equal in value and type, except what no two runs have in common."""
 
+import json
+
 import pytest
 from pydantic import JsonValue
 
@@ -29,6 +31,11 @@ def test_equal_answers_have_no_difference_whatever_their_own_id_and_time() -> No
 )
 def test_values_of_another_type_differ(expected: JsonValue, got: JsonValue) -> None:
     assert paths({"result": {"x": expected}}, {"result": {"x": got}}) == ["result.x"]
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, "", None, 2**53, 1e22, -0.0, {}, [], [{}]])
+def test_a_value_equals_itself(value: JsonValue) -> None:
+    assert paths({"result": {"x": value}}, {"result": {"x": json.loads(json.dumps(value))}}) == []
 
 
 def test_key_order_does_not_matter() -> None:
@@ -121,6 +128,36 @@ def test_errors_are_compared_but_not_the_reference_of_a_defect() -> None:
     )
     (found,) = Comparison().differences("storage_get", one, other)
     assert found.path == "error_type"
+
+
+def test_numbers_of_changes_and_how_long_to_wait_are_not_compared() -> None:
+    one: Json = {"meta": {"sequence": 1}, "details": {"retry_after_seconds": 1.5}}
+    other: Json = {"meta": {"sequence": 9, "cancel": "too_late"}}
+    assert paths(one, other) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "value"),
+    [
+        ("lock_acquire", {"name": "a", "token": 1, "acquired_at": "x", "expires_at": "y"}),
+        ("storage_events", [{"id": "a/1", "sequence": 1, "timestamp": "x"}]),
+        ("storage_positions", [{"collection": "a", "sequence": 1}]),
+    ],
+)
+def test_moments_of_leases_and_events_are_not_compared(action: str, value: JsonValue) -> None:
+    text = json.dumps(value).replace('"x"', '"later"').replace('"sequence": 1', '"sequence": 2')
+    changed = json.loads(text.replace("a/1", "a/2"))
+    assert paths({"result": value}, {"result": changed}, action=action) == []
+    named = json.loads(json.dumps(value).replace('"a"', '"b"').replace('"timestamp"', '"kind"'))
+    assert paths({"result": value}, {"result": named}, action=action) != []
+
+
+def test_whether_an_answer_was_repeated_is_not_compared_where_the_log_lacks_the_first() -> None:
+    one = AgentResponse(status="success")
+    other = AgentResponse(status="success", meta={"replayed": True})
+    assert Comparison().differences("storage_save", one, other, first_told=True) == []
+    (found,) = Comparison().differences("storage_save", one, other)
+    assert found.path == "meta.replayed"
 
 
 def test_integers_beyond_64_bits_of_an_edited_log_are_compared() -> None:
