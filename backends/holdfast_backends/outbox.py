@@ -162,7 +162,10 @@ class StoreOutbox:
     async def _last_before(self, collection: str, before: int, last: int) -> int:
         """The last event, up to `last`, that is older than an instant; 0 when none is. Events
         stand in the order of their time, so few of them need be looked at."""
-        low, high = 0, last
+        first = await self._store.events(collection, 0, 1)
+        if not first or first[0].sequence > last or first[0].at >= before:
+            return 0
+        low, high = first[0].sequence, last
         while low < high:
             middle = (low + high) // 2
             found = await self._store.events(collection, middle, 1)

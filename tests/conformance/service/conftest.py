@@ -12,7 +12,7 @@ from tests.conformance.stores import BACKENDS, DURABLE, LentBackend
 from tests.services import unique_name
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def emptied_postgres_url(postgres_url: str, postgres_to_lend: LentBackend) -> str:
     """This run's database, which holds nothing but the schema: cheaper than one of its own."""
     await postgres_to_lend.empty()
