@@ -11,43 +11,14 @@ from typing import Any
 import aio_pika
 import pytest
 
+from tests.acceptance.operator import Operator
 from tests.acceptance.plain_client import PlainClient, connected
-from tests.acceptance.serving import PATIENCE, Serving, run_holdfast, serving
+from tests.acceptance.serving import PATIENCE, Serving, serving
 from tests.services import unique_name
 
 pytestmark = pytest.mark.amqp
 
 SAVE = {"action": "storage_save", "payload": {"task": {"title": "kelp"}}, "sender": "me"}
-
-
-class Operator:
-    """Whoever looks after one namespace with `holdfast dlq`."""
-
-    def __init__(self, bus: str, namespace: str) -> None:
-        self._place = ("--bus", bus, "--namespace", namespace)
-
-    async def dlq(self, *arguments: str) -> str:
-        """What a command says that succeeds."""
-        return await run_holdfast("dlq", *arguments, *self._place)
-
-    async def letters(self, *filters: str) -> list[dict[str, Any]]:
-        """The letters that match."""
-        said = await self.dlq("list", "--json", "--limit", "1000", *filters)
-        return [json.loads(line) for line in said.splitlines()]
-
-    async def reasons(self, *filters: str) -> list[str]:
-        return sorted(letter["reason"] for letter in await self.letters(*filters))
-
-    async def counted(self, *arguments: str) -> dict[str, Any]:
-        """What a replay or a purge counts."""
-        counts: dict[str, Any] = json.loads(await self.dlq(*arguments, "--json"))
-        return counts
-
-    async def until(self, *reasons: str) -> None:
-        """Until exactly these are there."""
-        async with asyncio.timeout(PATIENCE):
-            while await self.reasons() != sorted(reasons):
-                pass  # each look takes its time
 
 
 class System:
@@ -254,4 +225,54 @@ async def test_many_letters_are_replayed_and_each_is_answered(system: System) ->
         assert {answer["in_reply_to"] for answer in answers} == {one["id"] for one in said}
         assert {answer["status"] for answer in answers} == {"success"}
         assert await system.count() == count
+    assert await operator.letters() == []
+
+
+async def test_a_replay_that_is_killed_and_asked_for_again_has_every_effect_once(
+    system: System,
+) -> None:
+    operator, count = system.operator, 400
+    async with system.served():
+        pass
+    said = [SAVE | {"id": f"m{number}"} for number in range(count)]
+    await system.publish_expiring(*said)
+    await operator.until(*["expired"] * count)
+    replies = system.replies()
+    async with system.served():
+        replaying = await operator.started("replay", "--all")
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(20):
+                await replies.get()
+            replaying.kill()
+            await replaying.wait()
+            # What the dead process held is back as soon as the broker has seen it go.
+            while await system.count() != count:
+                await operator.counted("replay", "--all")
+
+
+async def test_other_tools_do_the_same_by_messages_to_any_agent(system: System) -> None:
+    operator, client = system.operator, system.client
+
+    async def ask(action: str, **payload: object) -> Any:
+        answer = await client.ask({"action": action, "payload": payload})
+        return answer["result"] if answer["status"] == "success" else answer["error_type"]
+
+    async with system.served():
+        await client.publish(b"{", message_id="b")
+        await client.publish(json.dumps(SAVE).encode(), reply_to="a.b", message_id="f")
+        await operator.until("forbidden_reply_to", "validation_error")
+        told = await ask("agent_dead_letters", reason="forbidden_reply_to")
+        assert told == await operator.letters("--reason", "forbidden_reply_to")
+        shown = await ask("agent_dead_letter", id="f")
+        assert shown["message"] == SAVE
+        assert (await ask("agent_dead_letter", id="b"))["text"] == "{"
+        assert await ask("agent_dead_letter", id="x") == "not_found"
+        assert await ask("agent_dead_letters_purge") == "validation_error"
+        counted = await ask("agent_dead_letters_replay", ids=["f"], dry_run=True)
+        assert counted == {"matched": 1, "replayed": 0, "failed": 0, "dry_run": True}
+        counted = await ask("agent_dead_letters_replay", ids=["f"])
+        assert counted == {"matched": 1, "replayed": 1, "failed": 0, "dry_run": False}
+        await operator.until("forbidden_reply_to", "validation_error")
+        counted = await ask("agent_dead_letters_purge", all=True)
+        assert counted == {"matched": 2, "purged": 2, "dry_run": False}
     assert await operator.letters() == []
