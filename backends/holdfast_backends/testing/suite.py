@@ -13,6 +13,11 @@ from .cases.duplicates import (
 )
 from .cases.events import TestWhatAWriteTells, TestWhatExpiryTells, TestWhatTellsNothing
 from .cases.expiry import TestAnExpiredRecord, TestSweep, TestTtl
+from .cases.expiry_edges import (
+    TestExpiryInTransactionsAndIndexes,
+    TestTheMomentOfExpiry,
+    TestWhatExpiryLeaves,
+)
 from .cases.fences import TestFencedWrites, TestFencesInACall
 from .cases.filter_laws import TestLawsOfFilters
 from .cases.filter_refusals import TestRefusedFilters, TestTheLimitsOfAFilter
@@ -96,6 +101,7 @@ __all__ = [
     "TestDeleteIfVersion",
     "TestDuplicatesAtOnce",
     "TestExecute",
+    "TestExpiryInTransactionsAndIndexes",
     "TestFailedWritesMoveNoCounter",
     "TestFencedWrites",
     "TestFencesInACall",
@@ -139,6 +145,7 @@ __all__ = [
     "TestTheIdAsAPath",
     "TestTheLastInteger",
     "TestTheLimitsOfAFilter",
+    "TestTheMomentOfExpiry",
     "TestTheOrderOfAnUpdate",
     "TestTheOrderOfEvents",
     "TestTheOrderOfIds",
@@ -161,6 +168,7 @@ __all__ = [
     "TestWhatAWriteTells",
     "TestWhatAnIdIs",
     "TestWhatAnUpdateRefuses",
+    "TestWhatExpiryLeaves",
     "TestWhatExpiryTells",
     "TestWhatIsKeptIsNotShared",
     "TestWhatTellsNothing",
