@@ -27,6 +27,9 @@ class WatchedConnection(aiormq.Connection):
     """The driver's connection, which notices a silent peer after 22 seconds and not 33."""
 
     HEARTBEAT_GRACE_MULTIPLIER = 2
+    # Frames to write wait without a bound: nobody takes them from a lost connection, and whoever
+    # waited for room there would wait for ever. The publishers bound what is under way.
+    FRAME_BUFFER_SIZE = 0
 
     def __init__(self, url: URL, transport: FrameTransport, name: str) -> None:
         super().__init__(
