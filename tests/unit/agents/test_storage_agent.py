@@ -46,7 +46,7 @@ async def test_get_has_no_created(agent: StorageAgent) -> None:
     await ask(agent, "storage_save", task={})
     response = await ask(agent, "storage_get", task_id=1)
     assert response.result == {"id": 1}
-    assert response.meta.keys() == {"version", "created_at", "updated_at"}
+    assert response.meta.keys() == {"version", "created_at", "updated_at", "sequence"}
 
 
 async def test_record_stands_for_task(agent: StorageAgent) -> None:
