@@ -120,7 +120,7 @@ class BusTarget:
 async def open_store_target(
     url: str, options: ServiceOptions | None = None
 ) -> AsyncIterator[StoreTarget]:
-    """All agents of this program over the backend at a URL.
+    """All agents of this program over the backend at a URL, and the extra ones of the options.
 
     Raises:
         ValueError: the URL is wrong.
@@ -130,7 +130,8 @@ async def open_store_target(
     chosen = options if options is not None else ServiceOptions()
     store = replace(chosen.backend_options, clock=clock)
     async with open_agents(url, replace(chosen, backend_options=store)) as agents:
-        yield StoreTarget(agents, clock)
+        own = {agent.name: agent for agent in chosen.extra_agents}
+        yield StoreTarget({**agents, **own}, clock)
 
 
 @asynccontextmanager
