@@ -12,41 +12,19 @@ from typing import TypeAlias, cast
 
 from . import finder
 from .errors import (
-    ConflictError,
-    DeadlineError,
-    RequestCancelledError,
     StorageError,
-    TooLargeError,
     UnavailableError,
 )
-from .identity import Identity
-from .lock_operations import LOCKS, Acquire, Inspect, Release, Renew
-from .locking import check_fence, run_lock
 from .operations import (
-    Collections,
-    Count,
-    Delete,
     Find,
-    Get,
-    Index,
     Operation,
     Save,
-    Transaction,
-    Update,
 )
 from .outcomes import (
-    Batched,
-    CollectionCounts,
-    Counted,
     Failed,
-    Found,
-    IndexState,
-    Leased,
     Outcome,
-    Page,
-    Saved,
 )
-from .replies import decode_outcome
+from .running import execute_all, point_outcome
 from .scanning import FIRST_CHUNK_ROWS, NeedsSnapshotError, SingleScan
 from .store import (
     Changes,
@@ -143,7 +121,7 @@ class Executor:
                 )
             loaded = await _load(snapshot, wanted)
             workspace = self._workspace(loaded)
-            outcomes = await _executed(operations, survey.identities, snapshot, workspace)
+            outcomes = await execute_all(operations, survey.identities, snapshot, workspace)
             if unit is not None and workspace.is_changed:
                 changes = workspace.changes()
                 await unit.commit(changes)
@@ -191,7 +169,7 @@ class Executor:
         workspace = self._workspace(Loaded({collection: head}, {}, {}))
         identities = [save.identity for save in saves]
         outcomes = [
-            _point_outcome(save, identity, workspace)
+            point_outcome(save, identity, workspace)
             for save, identity in zip(saves, identities, strict=True)
         ]
         changes = workspace.changes()
@@ -220,157 +198,3 @@ async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:
     if wanted.collections or wanted.rows or wanted.identities:
         return await snapshot.load(wanted)
     return Loaded({}, {}, {})
-
-
-async def _executed(
-    operations: Sequence[Operation],
-    identities: Sequence[Identity | None],
-    snapshot: Snapshot,
-    workspace: Workspace,
-) -> list[Outcome]:
-    """Execute each once: answer a known message again, remember the answer to a new one."""
-    outcomes: list[Outcome] = []
-    for operation, identity in zip(operations, identities, strict=True):
-        if isinstance(operation, _POINT_OPERATIONS):
-            outcomes.append(_point_outcome(operation, identity, workspace))
-            continue
-        outcome = None if identity is None else _decided(operation, identity, workspace)
-        if outcome is None:
-            workspace.actor = identity
-            outcome = await _run(operation, snapshot, workspace)
-            if identity is not None:
-                workspace.remember(identity, outcome)
-        outcomes.append(outcome)
-    return outcomes
-
-
-def _point_outcome(
-    operation: Save | Get | Update | Delete, identity: Identity | None, workspace: Workspace
-) -> Outcome:
-    """Execute once on one record, which is loaded already."""
-    workspace.actor = identity
-    if identity is None:
-        return _run_point(operation, workspace)
-    outcome = _decided(operation, identity, workspace)
-    if outcome is None:
-        outcome = _run_point(operation, workspace)
-        workspace.remember(identity, outcome)
-    return outcome
-
-
-def _decided(operation: Operation, identity: Identity, workspace: Workspace) -> Outcome | None:
-    """What is answered without executing: the answer given before, or that it is too late;
-    None when the message is to be executed now."""
-    stored = workspace.stored(identity)
-    if stored is not None:
-        if stored.digest != identity.digest:
-            return Failed(ConflictError("this message id was used for another message before"))
-        return decode_outcome(stored.outcome, operation)
-    if identity.cancelled:
-        # Kept, so that it holds for whoever gets the message again.
-        cancelled = Failed(RequestCancelledError("The sender cancelled it before it was committed"))
-        workspace.remember(identity, cancelled)
-        return cancelled
-    if identity.deadline is not None and identity.deadline <= workspace.now:
-        return Failed(DeadlineError())
-    return None
-
-
-_POINT_OPERATIONS = (Save, Get, Update, Delete)
-
-
-def _run_point(operation: Save | Get | Update | Delete, workspace: Workspace) -> Outcome:
-    """Execute on one record, which is loaded already."""
-    try:
-        if not isinstance(operation, Get) and operation.fence is not None:
-            check_fence(operation.fence, workspace)
-        match operation:
-            case Save():
-                return workspace.save(operation)
-            case Get():
-                return workspace.get(operation)
-            case Update():
-                return workspace.update(operation)
-            case Delete():
-                return workspace.delete(operation)
-    except StorageError as error:
-        return Failed(error, sequence=workspace.head(operation.collection).sequence)
-
-
-async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -> Outcome:
-    try:
-        match operation:
-            case Save() | Get() | Update() | Delete():
-                return _run_point(operation, workspace)
-            case Find():
-                page = await finder.find(operation, snapshot, workspace)
-                return replace(page, sequence=workspace.head(operation.collection).sequence)
-            case Count():
-                count = await finder.count(operation, snapshot, workspace)
-                return Counted(count, workspace.head(operation.collection).sequence)
-            case Collections():
-                counts = await finder.collection_counts(snapshot, workspace)
-                return CollectionCounts(counts, await _sequences(snapshot, workspace))
-            case Index():
-                return workspace.index(operation)
-            case Transaction():
-                return await _transaction(operation, snapshot, workspace)
-            case Acquire() | Renew() | Release() | Inspect():
-                return run_lock(operation, workspace)
-    except UnavailableError:
-        raise
-    except StorageError as error:
-        return Failed(error, sequence=workspace.head(_collection_of(operation)).sequence)
-
-
-async def _sequences(snapshot: Snapshot, workspace: Workspace) -> tuple[tuple[str, int], ...]:
-    heads = {**await snapshot.heads(), **workspace.heads}
-    return tuple((name, head.sequence) for name, head in sorted(heads.items()))
-
-
-def _collection_of(operation: Operation) -> str:
-    match operation:
-        case Acquire() | Renew() | Release() | Inspect():
-            return LOCKS
-        case Collections() | Transaction():
-            return ""
-        case _:
-            return operation.collection
-
-
-async def _transaction(operation: Transaction, snapshot: Snapshot, workspace: Workspace) -> Outcome:
-    if operation.fence is not None:
-        check_fence(operation.fence, workspace)
-    workspace.begin()
-    outcomes: list[Outcome] = []
-    total = 2
-    for index, inner in enumerate(operation.operations):
-        outcome = await _run(inner, snapshot, workspace)
-        if operation.atomic and isinstance(outcome, Failed):
-            workspace.undo()
-            sequence = workspace.head(_collection_of(inner)).sequence
-            return Failed(outcome.error, index, sequence=sequence)
-        total += _size(outcome)
-        if operation.max_bytes is not None and total > operation.max_bytes:
-            workspace.undo()
-            limit = {"max_bytes": operation.max_bytes}
-            return Failed(TooLargeError("the results of this batch are too large", {**limit}))
-        outcomes.append(outcome)
-    workspace.keep()
-    return Batched(tuple(outcomes))
-
-
-_ENVELOPE_BYTES = 256
-"""What a result is counted for beside its documents: its status and facts."""
-
-
-def _size(outcome: Outcome) -> int:
-    match outcome:
-        case Saved(record) | Found(record):
-            return len(record.document) + _ENVELOPE_BYTES
-        case Page(_records, next_cursor, size):
-            return size + len(next_cursor or "") + _ENVELOPE_BYTES
-        case CollectionCounts(counts):
-            return 96 * len(counts) + _ENVELOPE_BYTES
-        case Counted() | Failed() | IndexState() | Leased() | Batched():
-            return _ENVELOPE_BYTES

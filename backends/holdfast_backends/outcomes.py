@@ -1,7 +1,8 @@
 """What a backend answers: one outcome for each operation, in order.
 
 An outcome's `sequence` is that of the collection's last change when it was decided: a write's own
-change, and for a read (or a failure) the last one that it saw. 0 before the first.
+change, and for a read (or a failure) the last one that it saw. 0 before the first. `locks` is the
+sequence of the locks at which a fence was looked at; None where there was no fence.
 
 Documents travel as the JSON bytes that the store keeps; whoever needs the value decodes it.
 Instants are integers: microseconds since 1970-01-01T00:00:00Z.
@@ -46,6 +47,7 @@ class Saved(NamedTuple):
     created: bool
     replayed: bool = False
     sequence: int = 0
+    locks: int | None = None
 
 
 class Found(NamedTuple):
@@ -54,6 +56,7 @@ class Found(NamedTuple):
     record: Record
     replayed: bool = False
     sequence: int = 0
+    locks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +117,16 @@ class Leased(NamedTuple):
 class Failed:
     """The operation failed, and changed nothing.
 
-    `index` says which operation of an atomic transaction it was.
+    `index` says which operation of an atomic transaction it was, and `sequences` then those of
+    the collections of all operations up to that one.
     """
 
     error: StorageError
     index: int | None = None
     replayed: bool = False
     sequence: int = field(default=0, compare=False)
+    locks: int | None = field(default=None, compare=False)
+    sequences: tuple[tuple[str, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class Batched:
 
     outcomes: tuple["Outcome", ...]
     replayed: bool = False
+    locks: int | None = field(default=None, compare=False)
 
 
 Outcome: TypeAlias = (

@@ -17,7 +17,15 @@ from holdfast_backends.operations import (
     Transaction,
     Update,
 )
-from holdfast_backends.outcomes import Batched, CollectionCounts, Failed, IndexState, Outcome
+from holdfast_backends.outcomes import (
+    Batched,
+    CollectionCounts,
+    Failed,
+    Found,
+    IndexState,
+    Outcome,
+    Saved,
+)
 
 _CHANGES = (Save, Update, Delete, Acquire, Renew, Release)
 
@@ -27,6 +35,20 @@ def positions(operation: Operation | None, outcome: Outcome) -> Sequence[Positio
 
     What is only repeated stands behind its original: it holds at any time after that.
     """
+    places = _of_collections(operation, outcome)
+    match outcome:
+        case (
+            Saved(locks=int() as locks)
+            | Found(locks=int() as locks)
+            | Failed(locks=int() as locks)
+            | Batched(locks=int() as locks)
+        ):
+            return (*places, Position(LOCKS, locks, False))
+        case _:
+            return places
+
+
+def _of_collections(operation: Operation | None, outcome: Outcome) -> Sequence[Position]:
     match operation:
         case None | Index():
             return ()
@@ -52,9 +74,8 @@ def _of_all(outcome: Outcome) -> Sequence[Position]:
 
 
 def _of_batch(transaction: Transaction, outcome: Outcome) -> Sequence[Position]:
-    if isinstance(outcome, Failed) and outcome.index is not None:
-        failed = transaction.operations[outcome.index]
-        return positions(failed, Failed(outcome.error, sequence=outcome.sequence))
+    if isinstance(outcome, Failed):
+        return [Position(name, sequence, False) for name, sequence in outcome.sequences]
     if not isinstance(outcome, Batched):
         return ()
     latest: dict[str, Position] = {}
