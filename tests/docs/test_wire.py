@@ -3,23 +3,41 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from holdfast_agents import settings
-from holdfast_agents.wiring import open_service
-from holdfast_backends import filters, operations, values
+from holdfast_agents.journal import FileJournal
+from holdfast_agents.wiring import ServiceOptions, open_service
+from holdfast_backends import checks, filters, operations, outbox, values
 from holdfast_backends.filters import parse_filter
 from holdfast_protocol import AgentMessage, AgentResponse, HoldfastError, limits
-from holdfast_protocol.actions import ACTIONS, STORAGE_ACTIONS
-from holdfast_protocol.bus.contract import Publication, ReplyDelivery
+from holdfast_protocol.actions import (
+    ACTIONS,
+    COMMON_ACTIONS,
+    DEAD_LETTER_ACTIONS,
+    EVENT_ACTIONS,
+    LOCK_ACTIONS,
+    STORAGE_ACTIONS,
+    DeadLetter,
+    DeadLettersPurged,
+    DeadLettersReplayed,
+    Lock,
+)
+from holdfast_protocol.bus.contract import Broadcast, Publication, ReplyDelivery
 from holdfast_protocol.codec import Refusal, decode_messages, decode_responses
+from holdfast_protocol.control import cancel_body, parse_control
+from holdfast_protocol.events import ChangeEvent, decode_events
+from holdfast_protocol.logs import read_log
 from tests.docs.pages import README, WIRE, blocks, names, rows, section
 
-_SAID, _ANSWERED = blocks(WIRE, "json")
+_SAID, _ANSWERED, _CANCELLED, _JOURNALED, _TOLD = blocks(WIRE, "json")
 _PATIENCE = 15.0  # seconds: a bound for what must happen, never a pause
 _MOMENT = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"')
+_ACTION = re.compile("`((?:storage|lock|agent)_[a-z_]+)`")
+_DESCRIBED = {**STORAGE_ACTIONS, **EVENT_ACTIONS, **LOCK_ACTIONS, **DEAD_LETTER_ACTIONS}
 
 
 def test_the_example_message_is_a_message() -> None:
@@ -34,51 +52,103 @@ def test_the_example_response_is_a_response() -> None:
     assert json.loads(_ANSWERED).keys() <= AgentResponse.model_fields.keys()
 
 
-async def test_the_first_exchange_happens_to_the_letter() -> None:
+def test_the_example_cancellation_cancels_the_example() -> None:
+    cancel = parse_control(_CANCELLED.encode())
+    assert cancel == ("b7c1", "me")
+    assert json.loads(cancel_body(*cancel)) == json.loads(_CANCELLED)
+
+
+def test_the_example_event_is_an_event() -> None:
+    (event,) = decode_events(_TOLD.encode())
+    assert (event.id, event.message_id, event.sender) == ("tasks/1", "b7c1", "me")
+    assert [*json.loads(_TOLD)] == [*ChangeEvent.__dataclass_fields__]
+    assert "{" + ",".join(f'"{name}"' for name in json.loads(_TOLD)).replace(
+        '"kind"', '"kind":"created|updated|deleted"'
+    ) in section(WIRE, 9)
+
+
+def test_the_example_line_is_one_of_a_log() -> None:
+    (exchange,) = read_log([_JOURNALED])
+    assert (exchange.message.id, exchange.response.in_reply_to) == ("b7c1", "b7c1")
+    assert exchange.extra == {"order": {"tasks": [1, 1]}}
+
+
+async def test_the_first_exchange_happens_to_the_letter(tmp_path: Path) -> None:
+    """Its answer, what is told of it on both exchanges, and its line in the journal."""
     replies: asyncio.Queue[ReplyDelivery] = asyncio.Queue()
-    async with open_service() as service:
+    heard: asyncio.Queue[Broadcast] = asyncio.Queue()
+    log = tmp_path / "log.jsonl"
+    async with open_service(options=ServiceOptions(journal=FileJournal(log))) as service:
         serving = asyncio.create_task(service.run())
         address = await service.bus.open_reply_address("you", replies.put_nowait)
+        await service.bus.listen("events", ["tasks.created"], heard.put_nowait)
+        await service.bus.listen("changes", ["tasks"], heard.put_nowait)
         said = Publication("storage.storage_save", _SAID.encode(), "yours", address.address)
         await service.bus.publish(said)
         async with asyncio.timeout(_PATIENCE):
             reply = await replies.get()
+            told = {one.routing_key: one.body.decode() for one in [await heard.get() for _ in "12"]}
         await service.stop()
         await serving
     assert reply.correlation_id == "yours"
     assert _without_moments(reply.body.decode()) == _without_moments(_ANSWERED)
+    assert told.keys() == {"tasks.created", "tasks"}
+    assert _without_moments(told["tasks.created"], "tasks/1") == _without_moments(_TOLD, "tasks/1")
+    assert told["tasks"] == f"[{told['tasks.created']}]"
+    line, example = json.loads(log.read_text()), json.loads(_JOURNALED)
+    assert _without_moments(json.dumps(line.pop("response"))) == _without_moments(
+        json.dumps(example.pop("response"))
+    )
+    assert _without_moments(json.dumps(line)) == _without_moments(json.dumps(example))
 
 
-def _without_moments(text: str) -> Any:
+def _without_moments(text: str, id_: str = "<uuid>") -> Any:
     """The fields in their order; only the id and the moments differ from run to run."""
     fields = json.loads(_MOMENT.sub('"<moment>"', text))
-    return list((fields | {"id": "<uuid>"}).items())
+    return list((fields | {"id": id_}).items())
 
 
 # -- tables --------------------------------------------------------------------------------------
 
 
 def test_every_action_is_described_and_every_described_action_exists() -> None:
-    text = WIRE.read_text()
-    described = {name for cells in rows(section(WIRE, 6)) for name in names(cells[0])}
-    assert {name for name in described if name.startswith("storage_")} == set(STORAGE_ACTIONS)
-    named = set(re.findall(r"`((?:storage|agent)_[a-z_]+)`", text))
-    assert named - {"storage_error"} == set(ACTIONS)
+    described = [name for cells in rows(section(WIRE, 6)) for name in names(cells[0])]
+    assert len(described) == len(set(described))
+    assert {name for name in described if _ACTION.fullmatch(f"`{name}`")} == _DESCRIBED.keys()
+    named = set(_ACTION.findall(WIRE.read_text()))
+    assert named - {"storage_error"} == set(ACTIONS) == _DESCRIBED.keys() | COMMON_ACTIONS.keys()
 
 
 def test_the_readme_names_every_action_and_no_other() -> None:
-    named = set(re.findall(r"`((?:storage|agent)_[a-z_]+)`", README.read_text()))
-    assert named == set(ACTIONS)
+    assert set(_ACTION.findall(README.read_text())) == set(ACTIONS)
 
 
-@pytest.mark.parametrize("action", sorted(STORAGE_ACTIONS))
+@pytest.mark.parametrize("action", sorted(_DESCRIBED))
 def test_every_payload_field_is_described_and_every_described_field_exists(action: str) -> None:
     (cells,) = [cells for cells in rows(section(WIRE, 6)) if names(cells[0]) == [action]]
-    fields = set(STORAGE_ACTIONS[action].payload_schema()["properties"])  # type: ignore[arg-type]
+    fields = set(_DESCRIBED[action].payload_schema().get("properties", ()))  # type: ignore[arg-type]
     described = {name for name in names(cells[1]) if re.fullmatch("[a-z_]+", name)}
-    # Told once for all actions: `collection`, and the second name of a record. A document's
-    # `id` is told of with it.
-    assert described - {"id"} == fields - {"collection", "record", "record_id"}
+    if action == "storage_save":
+        described.discard("id")  # the document's
+    elif action == "lock_acquire":
+        described.discard("anonymous")
+    # Told once for all actions: `collection`, and the second name of a record.
+    assert described == fields - {"collection", "record", "record_id"}
+
+
+@pytest.mark.parametrize(
+    ("action", "model"),
+    [
+        ("lock_acquire", Lock),
+        ("agent_dead_letters", DeadLetter),
+        ("agent_dead_letters_replay", DeadLettersReplayed),
+        ("agent_dead_letters_purge", DeadLettersPurged),
+    ],
+)
+def test_results_are_described_with_their_fields(action: str, model: type[Any]) -> None:
+    (cells,) = [cells for cells in rows(section(WIRE, 6)) if names(cells[0]) == [action]]
+    shape = "{" + ",".join(f'"{name}"' for name in model.model_fields) + "}"
+    assert shape in cells[2]
 
 
 def test_every_error_type_is_described_and_every_described_type_exists() -> None:
@@ -131,6 +201,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"`limit` is 1–{operations.MAX_LIMIT:,}",
         f"(storage actions, 1–{operations.MAX_OPERATIONS:,})",
         f"returns the paths as given, at most {operations.MAX_INDEX_PATHS}",
+        f"`lease_seconds` a number > 0 and ≤ {checks.MAX_LEASE_SECONDS:,.0f};",
+        f"`limit` (1–{outbox.MAX_EVENTS:,}, default 100)",
+        f"`HOLDFAST_EVENT_RETENTION_HOURS`, {kept['event_retention_hours'].default:g} by default",
+        f"`HOLDFAST_MEMORY_MIB`, {kept['memory_mib'].default:g} by default",
         f"`HOLDFAST_RETRY_SECONDS` ({kept['retry_seconds'].default:g} by default)",
         f"Identities are kept {kept['retention_days'].default:g} days by default",
     ):
