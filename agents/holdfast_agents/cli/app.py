@@ -8,6 +8,7 @@ from .demo import demo
 from .dlq import dlq
 from .doctor import doctor
 from .migrate import migrate
+from .record import record
 from .replay import replay
 from .send import send
 from .serve import serve
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(serve)
 app.command()(send)
+app.command()(record)
 app.command()(replay)
 app.add_typer(dlq)
 app.command()(migrate)

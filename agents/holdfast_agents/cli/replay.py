@@ -35,21 +35,25 @@ def replay(
     backend: Annotated[
         str | None, typer.Option(metavar="URL", help="Execute straight on this store.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End at the first broken line.")] = False,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Replay a message log, and compare the answers.
 
-    The messages are executed in the order of the log, on an empty in-memory store unless
+    The messages are executed in the order in which they were executed when they were recorded
+    (that of the log, but for a journal's raw lines), on an empty in-memory store unless
     --backend or --bus names another place. HOLDFAST_BUS and HOLDFAST_BACKEND do not: a replay
     writes, and must not find a store by accident.
 
-    Never compared: `id` and `timestamp` of the answer, created_at, updated_at and expires_at in
-    its `meta`, and what agents tell of their own process (ping, stats). --ignore leaves out
-    more: a dotted path from the answer's root, `*` for any key or index.
+    Never compared: `id` and `timestamp` of the answer, created_at, updated_at, expires_at and
+    sequence in its `meta`, the moments of leases and events, and what agents tell of their own
+    process (ping, stats). --ignore leaves out more: a dotted path from the answer's root, `*` for
+    any key or index.
 
-    On a store, records expire by the moments of the log; on a bus, by the real time.
+    On a store, records and leases expire by the moments of the log; on a bus, by the real time.
+    What was not executed when it was recorded (unavailable, overloaded, cancelled) is not sent.
 
     \b
     Exit status:
@@ -71,7 +75,7 @@ def replay(
     from .replay_report import print_report, report_json
     from .replay_run import Job, replay_log
 
-    job = Job(log, bus, backend or "memory://", compare, tuple(ignore or ()), pace)
+    job = Job(log, bus, backend or "memory://", compare, tuple(ignore or ()), pace, strict)
     report = run(replay_log(job, settings, quiet=as_json))
     if as_json:
         typer.echo(report_json(report))

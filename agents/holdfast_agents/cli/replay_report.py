@@ -1,31 +1,38 @@
 """How a replay's report is shown: to a person, and to a script."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from rich.console import Console
 from rich.text import Text
 
 from holdfast_agents.replay import Divergence, Report
 from holdfast_agents.replay.comparing import IGNORED
+from holdfast_agents.replay.explaining import Kind, Line, problems, summary, verdict, warnings
 from holdfast_protocol.codec import compact_json
 
 from .common import console, scheme_of
 from .replay_run import Job
 
-_LINES = 10
-"""Differences shown of one message."""
+_STYLES: Final[dict[Kind, str]] = {
+    "head": "bold",
+    "plain": "",
+    "expected": "green",
+    "got": "red",
+    "hint": "yellow",
+    "bad": "bold red",
+    "good": "bold green",
+    "warning": "yellow",
+}
 
 
 def print_report(report: Report, job: Job) -> None:
     """The summary and the differences on stdout, warnings on stderr."""
     out = console()
     place = "the bus" if job.bus is not None else f"{scheme_of(job.backend)}://"
-    if report.found:
-        held = ", ".join(f"{name} ({count:,})" for name, count in report.found.items())
-        warn(f"the store was not empty: {held}; answers may differ for that reason")
-    pace = f"in {report.seconds:.2f} s ({report.rate:,.0f}/s)"
-    out.print(f"replayed {report.replayed:,} messages against {place} {pace}")
-    counts = ", ".join(f"{name} {count:,}" for name, count in report.outcomes.most_common())
-    if counts:
-        out.print(f"answers: {counts}")
+    for line in warnings(report):
+        warn(line.text)
+    _print(out, summary(report, place))
     print_problems(out, report)
     if job.compare:
         print_verdict(out, report)
@@ -34,40 +41,18 @@ def print_report(report: Report, job: Job) -> None:
 
 def print_problems(out: Console, report: Report) -> None:
     """What could not be replayed."""
-    for line in report.bad_lines:
-        out.print(Text(f"line {line.number} is broken: {line.reason}", style="red"))
-    _print_rest(out, report.broken - len(report.bad_lines), "broken lines")
-    for agent, count in sorted(report.skipped.items()):
-        text = f"{count:,} messages to {agent} were skipped: there is no such agent here"
-        out.print(Text(text, style="red"))
+    _print(out, problems(report))
 
 
 def print_verdict(out: Console, report: Report) -> None:
     """Whether the answers are equal, and where not."""
-    for divergence in report.samples:
-        _print_divergence(out, divergence)
-    _print_rest(out, report.differing - len(report.samples), "messages that differ")
-    if report.differing:
-        text = f"compared {report.compared:,} answers: {report.differing:,} differ"
-        out.print(Text(text, style="bold red"))
-    else:
-        out.print(Text(f"compared {report.compared:,} answers: all equal", style="bold green"))
+    _print(out, verdict(report))
 
 
-def _print_divergence(out: Console, divergence: Divergence) -> None:
-    place = f"line {divergence.line}  {divergence.action}  {divergence.message_id}"
-    out.print(Text(place, style="bold"))
-    for difference in divergence.differences[:_LINES]:
+def _print(out: Console, lines: Iterable[Line]) -> None:
+    for line in lines:
         # Text, and soft-wrapped: values are shown as they are, brackets and all.
-        out.print(Text(f"  {difference.path}"), soft_wrap=True)
-        out.print(Text(f"    expected {difference.expected}", style="green"), soft_wrap=True)
-        out.print(Text(f"    got      {difference.got}", style="red"), soft_wrap=True)
-    _print_rest(out, len(divergence.differences) - _LINES, "places in this answer")
-
-
-def _print_rest(out: Console, count: int, what: str) -> None:
-    if count > 0:
-        out.print(f"  … and {count:,} more {what}")
+        out.print(Text(line.text, style=_STYLES[line.kind]), soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -84,8 +69,11 @@ def report_json(report: Report) -> str:
         "differing": report.differing,
         "broken": report.broken,
         "skipped": dict(report.skipped),
+        "withheld": dict(report.withheld),
+        "repeats": report.repeats,
         "outcomes": dict(report.outcomes),
         "store_held": report.found,
+        "begins_late": report.begins_late,
         "seconds": round(report.seconds, 6),
         "differences": [_fields(divergence) for divergence in report.samples],
         "bad_lines": [{"line": bad.number, "reason": bad.reason} for bad in report.bad_lines],
@@ -101,6 +89,8 @@ def _fields(divergence: Divergence) -> dict[str, object]:
     return {
         "line": divergence.line,
         "message_id": divergence.message_id,
+        "agent": divergence.agent,
         "action": divergence.action,
         "differences": places,
+        "hint": divergence.hint,
     }

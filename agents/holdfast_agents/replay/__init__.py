@@ -3,6 +3,7 @@
 from .comparing import Comparison, Difference
 from .ordering import in_order, without_repeats
 from .reading import BadLine, LaterVersionError, LogEntry, read_entries
+from .recording import Recorded, Recorder, Selection
 from .replaying import Replayer, ReplayError
 from .report import Divergence, Report
 from .targets import BusTarget, StoreTarget, Target, open_bus_target, open_store_target
@@ -15,9 +16,12 @@ __all__ = [
     "Divergence",
     "LaterVersionError",
     "LogEntry",
+    "Recorded",
+    "Recorder",
     "ReplayError",
     "Replayer",
     "Report",
+    "Selection",
     "StoreTarget",
     "Target",
     "in_order",

@@ -46,8 +46,6 @@ def _of_repetition(got: AgentResponse) -> str:
 
 def _late_collection(message: AgentMessage, report: Report) -> str | None:
     collection = message.payload.get("collection", "tasks")
-    if message.action.startswith("lock_"):
-        collection = "$locks"
     return collection if isinstance(collection, str) and collection in report.begins_late else None
 
 

@@ -53,25 +53,30 @@ def in_order(
 def without_repeats(
     entries: Iterable[LogEntry | BadLine],
     on_repeat: Callable[[LogEntry], None] | None = None,
-    *,
-    every: bool = False,
 ) -> Iterator[LogEntry | BadLine]:
-    """The lines of a journal without those that were appended twice: the same answer again.
+    """The lines without those that were appended twice, which only a journal has: lines that tell
+    no place are not looked at, because in a log that somebody wrote an id may mean nothing.
 
     Args:
         on_repeat: told of each that is left out.
-        every: look at all lines, not only at those that tell their place: anybody may have written
-            a log, and only a journal gives each answer an id of its own.
     """
     told = Memory()
     for entry in entries:
-        if isinstance(entry, LogEntry) and (every or "order" in entry.exchange.extra):
-            exchange = entry.exchange
-            if not told.add(hash((exchange.agent, exchange.message.id, exchange.response.id))):
-                if on_repeat is not None:
-                    on_repeat(entry)
-                continue
-        yield entry
+        if (
+            isinstance(entry, LogEntry)
+            and "order" in entry.exchange.extra
+            and is_repeat(entry, told)
+        ):
+            if on_repeat is not None:
+                on_repeat(entry)
+        else:
+            yield entry
+
+
+def is_repeat(entry: LogEntry, told: "Memory") -> bool:
+    """Whether the same answer was told before: at least once means that it may come again."""
+    exchange = entry.exchange
+    return not told.add(hash((exchange.agent, exchange.message.id, exchange.response.id)))
 
 
 class Memory:

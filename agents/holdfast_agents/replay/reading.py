@@ -27,6 +27,7 @@ class LogEntry:
             follows matter.
         stands_for_original: whether it told a stored answer whose first telling is not in the log
             (see `ordering.normalised`).
+        text: the line itself, where that was asked for.
     """
 
     number: int
@@ -34,6 +35,7 @@ class LogEntry:
     exchange: LoggedExchange
     timed: bool = False
     stands_for_original: bool = False
+    text: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +47,31 @@ class BadLine:
     reason: str
 
 
-def read_entries(lines: Iterable[bytes]) -> Iterator[LogEntry | BadLine]:
+def read_entries(
+    lines: Iterable[bytes], *, first: int = 1, keep_text: bool = False
+) -> Iterator[LogEntry | BadLine]:
     """The lines of a log in order, one at a time; empty lines are skipped.
+
+    Args:
+        first: the number of the first line.
+        keep_text: whether the entries hold their lines too.
 
     Raises:
         LaterVersionError: a line is of a later version of the format.
     """
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first):
         if line.strip():
-            yield _entry(number, line)
+            yield _entry(number, line, line if keep_text else b"")
 
 
-def _entry(number: int, line: bytes) -> LogEntry | BadLine:
+def _entry(number: int, line: bytes, text: bytes) -> LogEntry | BadLine:
     try:
         exchange = next(iter(read_log((line,))))
     except ValidationError as error:
         _refuse_later(number, line)
         return BadLine(number, len(line), error.message.removeprefix("Line 1: "))
-    return LogEntry(number, len(line), exchange, any(word in line for word in _TIMED))
+    timed = any(word in line for word in _TIMED)
+    return LogEntry(number, len(line), exchange, timed, text=text)
 
 
 def _refuse_later(number: int, line: bytes) -> None:

@@ -31,6 +31,8 @@ _SAMPLES: Final = 10
 _NOT_EXECUTED: Final = frozenset({"unavailable", "overloaded", "rate_limited", "cancelled"})
 """Errors of the moment: nothing was done for such a message, or nobody knows. Where something was,
 its sender's next attempt is in the log too, with the answer."""
+_INTERNAL: Final = "$"
+"""How the names of collections begin that are changed by more than messages."""
 _NOT_TO_REPEAT: Final = DEAD_LETTER_ACTIONS
 """They are about what lies on the broker now."""
 
@@ -171,7 +173,7 @@ class Replayer:
         if not isinstance(order, dict) or self._known.issuperset(order):
             return
         for collection, (sequence, rank) in places_of(entry).items():
-            if collection in self._known:
+            if collection in self._known or collection.startswith(_INTERNAL):
                 continue
             self._known.add(collection)
             made = _changes_at_most(entry) if rank == CHANGE else 0
