@@ -102,7 +102,9 @@ def age_of(at: datetime | None, now: datetime) -> str:
 
 def _table(letters: list[DeadLetter]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("id", overflow="fold")
+    # In one line, to be copied, as long as that leaves room for the rest.
+    is_short = all(len(letter.id) <= _MAX_WORD for letter in letters)
+    table.add_column("id", overflow="fold", no_wrap=is_short)
     table.add_column("age", justify="right", no_wrap=True)
     for heading in ("reason", "agent", "action"):
         table.add_column(heading, overflow="fold")
