@@ -80,9 +80,15 @@ async def _recorded(bus: Bus, file: IO[bytes], job: Job, *, quiet: bool) -> Reco
     recorder = Recorder(file, Selection(job.since, job.agent, job.raw))
     with _progress(quiet=quiet) as show:
         async with _until_stopped(bus.read_journal(since=job.since, follow=job.follow)) as chunks:
+            is_first = True
             async for chunk in chunks:
                 recorder.take(chunk)
                 show(recorder.recorded)
+                if is_first and job.follow and not quiet:
+                    typer.echo(
+                        "following the journal; Ctrl-C ends it and writes the file", err=True
+                    )
+                is_first = False
     return recorder.finish()
 
 

@@ -88,3 +88,22 @@ def test_speed_keeps_the_recorded_pace(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["ok"]
     assert report["seconds"] >= 0.096
+
+
+def test_strict_ends_at_a_broken_line(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl"
+    lines = TODO_LOG.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join((*lines[:3], lines[3][:40], b"\n", *lines[4:])))
+    done = holdfast("replay", str(path), "--strict")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "line 4 is broken" in done.stderr
+    assert "replayed 24 messages" in holdfast("replay", str(path)).stdout
+
+
+def test_a_typical_cause_is_named(tmp_path: Path) -> None:
+    backend = f"sqlite:///{tmp_path / 'replayed.db'}"
+    assert holdfast("replay", str(TODO_LOG), "--backend", backend).returncode == 0
+    again = holdfast("replay", str(TODO_LOG), "--backend", backend, "--compare")
+    assert "hint: the store knows this message already" in again.stdout
+    as_json = holdfast("replay", str(TODO_LOG), "--backend", backend, "--compare", "--json")
+    assert "knows this message already" in json.loads(as_json.stdout)["differences"][0]["hint"]
