@@ -6,27 +6,35 @@ from typing import Any
 
 from holdfast_backends.filters import parse_filter
 from holdfast_backends.operations import (
+    Acquire,
     Collections,
     Count,
     Delete,
+    Fence,
     Get,
     Identity,
     Index,
+    Inspect,
     Operation,
+    Release,
+    Renew,
     Save,
     Transaction,
     Update,
 )
 from holdfast_backends.testing.harness import finding
-from tests.conformance.differential.model import Answer, FailureError, Model
+from tests.conformance.differential.model import Model
 from tests.conformance.differential.naive import Document, Place
+from tests.conformance.differential.words import Answer, FailureError
 
-WRITES = ("save", "update", "delete")
+_OF_LOCKS = ("acquire", "renew", "release", "inspect")
+WRITES = ("save", "update", "delete", "acquire", "renew", "release")
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One operation. `continues` is the number of the page that this one follows."""
+    """One operation. `continues` is the number of the page that this one follows; `deadline`
+    (microseconds since 1970) and `cancelled` are those of its message."""
 
     kind: str
     collection: str = "tasks"
@@ -34,6 +42,8 @@ class Ask:
     inner: tuple["Ask", ...] = ()
     identity: tuple[str, str] | None = None
     continues: int | None = None
+    deadline: int | None = None
+    cancelled: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -54,11 +64,15 @@ class Ask:
 
 def operation(ask: Ask, cursor: str | None = None) -> Operation:
     """The operation for a backend."""
-    identity = Identity(*ask.identity, ask.digest) if ask.identity else None
+    identity = None
+    if ask.identity:
+        identity = Identity(*ask.identity, ask.digest, ask.deadline, ask.cancelled)
     args = ask.args
+    fence = Fence(*args["fence"]) if args.get("fence") else None
     match ask.kind:
         case "save":
-            return Save(args["document"], ask.collection, args["if_version"], args["ttl"], identity)
+            document, if_version, ttl = args["document"], args["if_version"], args["ttl"]
+            return Save(document, ask.collection, if_version, ttl, identity, fence)
         case "get":
             return Get(args["id"], ask.collection)
         case "update":
@@ -70,9 +84,18 @@ def operation(ask: Ask, cursor: str | None = None) -> Operation:
                 ask.collection,
                 args["if_version"],
                 identity,
+                fence,
             )
         case "delete":
-            return Delete(args["id"], ask.collection, args["if_version"], identity)
+            return Delete(args["id"], ask.collection, args["if_version"], identity, fence)
+        case "acquire":
+            return Acquire(args["name"], args["owner"], args["seconds"], identity)
+        case "renew":
+            return Renew(args["name"], args["token"], args["seconds"], identity)
+        case "release":
+            return Release(args["name"], args["token"], identity)
+        case "inspect":
+            return Inspect(args["name"])
         case "find":
             sort = [[path, "desc" if descending else "asc"] for path, descending in args["sort"]]
             return finding(
@@ -92,7 +115,7 @@ def operation(ask: Ask, cursor: str | None = None) -> Operation:
             return Index(ask.collection, args["paths"])
         case _:
             inner: Any = tuple(operation(part) for part in ask.inner)
-            return Transaction(inner, args["atomic"], identity=identity)
+            return Transaction(inner, args["atomic"], identity=identity, fence=fence)
 
 
 def answer(model: Model, ask: Ask, after: Place | None = None) -> Answer:
@@ -101,6 +124,13 @@ def answer(model: Model, ask: Ask, after: Place | None = None) -> Answer:
     known = model.once(identity, ask.digest)
     if known is not None:
         return known
+    if identity is not None and ask.cancelled:
+        withdrawn = _failed(FailureError("cancelled"))
+        model.remember(identity, ask.digest, withdrawn)
+        return withdrawn
+    if identity is not None and ask.deadline is not None and ask.deadline <= model.now:
+        return _failed(FailureError("expired"))
+    model.actor = identity
     try:
         given = _performed(model, ask, after)
     except FailureError as failure:
@@ -115,6 +145,10 @@ def _failed(failure: FailureError, index: int | None = None) -> Answer:
 
 def _performed(model: Model, ask: Ask, after: Place | None = None) -> Answer:
     name, args = ask.collection, ask.args
+    if ask.kind in _OF_LOCKS:
+        given: Answer = getattr(model.locks, ask.kind)(*args.values(), model.now)
+        return given
+    model.locks.check(args.get("fence"), model.now)
     match ask.kind:
         case "save":
             return model.save(name, args["document"], args["if_version"], args["ttl"])

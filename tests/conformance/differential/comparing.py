@@ -9,25 +9,33 @@ from holdfast_backends.outcomes import (
     Failed,
     Found,
     IndexState,
+    Leased,
     Outcome,
     Page,
     Record,
     Saved,
 )
 from tests.conformance.differential.asks import Ask
-from tests.conformance.differential.model import Answer, Entry
+from tests.conformance.differential.leases import Lease
+from tests.conformance.differential.model import Entry
 from tests.conformance.differential.naive import project, spelled
+from tests.conformance.differential.words import Answer
 
 
 def projected(outcome: Outcome) -> Any:
     """What must be the same on every backend: everything, but for how far an index is built."""
     match outcome:
         case Failed(error, index, replayed):
-            return "failed", type(error), error.message, spelled(error.details), index, replayed
+            details, sequence = spelled(error.details), outcome.sequence
+            return "failed", type(error), error.message, details, index, replayed, sequence
         case Batched(outcomes, replayed):
             return "batch", tuple(map(projected, outcomes)), replayed
         case IndexState(paths):
             return "index", paths
+        case Page(sequence=sequence) | Counted(sequence=sequence):
+            return outcome, sequence
+        case CollectionCounts(_counts, sequences):
+            return outcome, sequences
         case _:
             return outcome
 
@@ -47,6 +55,8 @@ def _disagreement(ask: Ask, answer: Answer, outcome: Outcome, *, replayed: bool)
             return "created" if outcome.created != created else _of_record(entry, record)
         case ("found", entry), Found(record):
             return _of_record(entry, record)
+        case ("leased", lease), Leased():
+            return _of_lease(lease, outcome)
         case ("page", entries), Page():
             return _of_page(ask, entries, outcome)
         case ("count", number), Counted(counted):
@@ -73,6 +83,11 @@ def _of_record(entry: Entry, record: Record) -> str | None:
     if spelled(record.value) != spelled(entry.document):
         return f"the document should be {spelled(entry.document)}"
     return None
+
+
+def _of_lease(lease: Lease, leased: Leased) -> str | None:
+    ours = (lease.name, lease.owner, lease.token, lease.acquired_at, lease.expires_at)
+    return None if leased[:5] == ours else f"the lease should be {ours}"
 
 
 def _of_page(ask: Ask, entries: tuple[Entry, ...], page: Page) -> str | None:
@@ -115,10 +130,13 @@ def _of_batch(ask: Ask, answers: tuple[Answer, ...], outcomes: tuple[Outcome, ..
     return None
 
 
+_DETAILS = {"current_version", "current_token", "owner"}
+
+
 def _of_failure(kind: str, facts: dict[str, Any], index: int | None, failed: Failed) -> str | None:
     if (failed.error.error_type, failed.index) != (kind, index):
         return f"should be {kind} at {index}"
-    if "current_version" in facts and failed.error.details != facts:
+    if facts.keys() & _DETAILS and failed.error.details != facts:
         return f"the details should be {facts}"
     if "record_id" in facts:
         record_id, collection = facts["record_id"], facts["collection"]

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from tests.conformance.differential.asks import Ask
+from tests.conformance.differential.leases import Fence
 from tests.conformance.differential.material import PATHS, STRING_IDS, Material
 from tests.conformance.differential.model import LAST_INTEGER, Entry, Model
 
@@ -11,6 +13,8 @@ FULL = "full"
 """Where the last integer is used, so that no id is left to give out."""
 COLLECTIONS = [*["tasks"] * 4, *["users", "a-b_c", "z"] * 2, FULL]
 INDEX_PATHS = PATHS
+LOCKS = ["a", "b", "'é"]
+LEASES = [0.000001, 1, 5, 300, 5_000]
 TTLS = [0.5, 1, 5, 60, 3_600]
 MANY = 60
 """From so many records on a collection is trimmed: a naive model does not like to sort more."""
@@ -36,6 +40,7 @@ class History:
             (8, self._transaction),
             (8, self._duplicate),
             (4, self._continuation),
+            (5, self._lock),
         ]
 
     def batch(self) -> list[Ask]:
@@ -73,7 +78,7 @@ class History:
             document["id"] = None
             if_version = self._made.one_of([None, 0])
         ttl = self._made.one_of(TTLS) if self._made.chance(0.1) else None
-        args = {"document": document, "if_version": if_version, "ttl": ttl}
+        args = {"document": document, "if_version": if_version, "ttl": ttl, "fence": self._fence()}
         return self._identified(Ask("save", collection, args))
 
     def _get(self) -> Ask:
@@ -89,14 +94,17 @@ class History:
         increment = self._made.increment() if self._made.chance(0.5) else None
         neither = changes is None and increment is None
         append = self._made.append() if neither or self._made.chance(0.3) else None
-        args = {"id": record_id, "changes": changes, "increment": increment, "append": append}
+        args: dict[str, Any] = {"id": record_id, "changes": changes, "increment": increment}
+        args["append"] = append
         args["if_version"] = self._some_version(collection, record_id)
+        args["fence"] = self._fence()
         return self._identified(Ask("update", collection, args))
 
     def _delete(self) -> Ask:
         collection = self._made.one_of(COLLECTIONS)
         record_id = self._id(collection)
-        args = {"id": record_id, "if_version": self._some_version(collection, record_id)}
+        if_version = self._some_version(collection, record_id)
+        args = {"id": record_id, "if_version": if_version, "fence": self._fence()}
         return self._identified(Ask("delete", collection, args))
 
     def _find(self) -> Ask:
@@ -132,8 +140,31 @@ class History:
             if ask.kind == "find":
                 ask = replace(ask, args={**ask.args, "max_bytes": None})
             inner.append(ask)
-        atomic = self._made.chance(0.6)
-        return self._identified(Ask("transaction", args={"atomic": atomic}, inner=tuple(inner)))
+        args = {"atomic": self._made.chance(0.6), "fence": self._fence()}
+        return self._identified(Ask("transaction", args=args, inner=tuple(inner)))
+
+    def _lock(self) -> Ask:
+        # The order of the arguments is that of the model's methods.
+        name, seconds = self._made.one_of(LOCKS), self._made.one_of(LEASES)
+        token = max(1, self._token(name))
+        owner = self._made.one_of(["alice", "bob", "'é"])
+        asks = [
+            Ask("acquire", args={"name": name, "owner": owner, "seconds": seconds}),
+            Ask("renew", args={"name": name, "token": token, "seconds": seconds}),
+            Ask("release", args={"name": name, "token": token}),
+            Ask("inspect", args={"name": name}),
+        ]
+        (ask,) = self._made.weighted(list(zip([6, 2, 3, 1], asks, strict=True)), 1)
+        return self._identified(ask)
+
+    def _fence(self) -> Fence | None:
+        if not self._made.chance(0.06):
+            return None
+        name = self._made.one_of(LOCKS)
+        return name, max(1, self._token(name))
+
+    def _token(self, name: str) -> int:
+        return self._model.locks.token(name) + self._made.one_of([0, 0, 0, 0, 1, -1])
 
     def _duplicate(self) -> Ask:
         if not self._sent:
@@ -142,7 +173,7 @@ class History:
         reach = self._made.one_of([30, 1_000, len(self._sent)])
         earlier = self._made.one_of(self._sent[-reach:])
         if self._made.chance(0.8):
-            return earlier
+            return self._withdrawn(replace(earlier, deadline=None, cancelled=False))
         make = self._made.one_of([self._save, self._update, self._transaction])
         return replace(make(), identity=earlier.identity)
 
@@ -169,9 +200,15 @@ class History:
             return ask
         self._messages += 1
         sender = self._made.one_of(["alice", "bob", "a'b", "é"])
-        identified = replace(ask, identity=(sender, f"m{self._messages}"))
+        identified = self._withdrawn(replace(ask, identity=(sender, f"m{self._messages}")))
         self._sent.append(identified)
         return identified
+
+    def _withdrawn(self, ask: Ask) -> Ask:
+        """The same message, sometimes with a deadline, sometimes cancelled."""
+        if self._made.chance(0.05):
+            ask = replace(ask, deadline=self._model.now + self._made.one_of([-1, 0, 1, 10**12]))
+        return replace(ask, cancelled=True) if self._made.chance(0.03) else ask
 
     def _live(self, collection: str) -> dict[int | str, Entry]:
         return self._model.collection(collection).records

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.conformance.differential.leases import Locks
 from tests.conformance.differential.naive import (
     Document,
     NotPossibleError,
@@ -21,13 +22,10 @@ from tests.conformance.differential.naive import (
     merge,
     place,
 )
+from tests.conformance.differential.words import Answer, FailureError
 
 LAST_INTEGER = 2**63 - 1
 RETENTION = 30 * 86_400 * 1_000_000
-
-Answer = tuple[Any, ...]
-"""("saved", entry, created), ("found", entry), ("page", entries), ("count", number),
-("collections", pairs), ("index", paths), ("batch", answers), ("failed", kind, facts, index)."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +39,41 @@ class Entry:
     expires_at: int | None
 
 
-class FailureError(Exception):
-    """An error of the contract's list; `facts` are what must stand in its text or details."""
+@dataclass(frozen=True)
+class Event:
+    """A change, as it is told."""
 
-    def __init__(self, kind: str, **facts: Any) -> None:
-        super().__init__(kind)
-        self.kind = kind
-        self.facts = facts
+    kind: str
+    document: Document
+    version: int
+    at: int
+    actor: tuple[str, str] | None
 
 
 @dataclass
 class Collection:
-    """What is kept of a collection, deleted records' versions too."""
+    """What is kept of a collection, deleted records' versions too.
+
+    `expired` are records whose end nobody has been told of yet; `events` are those after
+    sequence `told`.
+    """
 
     records: dict[int | str, Entry] = field(default_factory=dict)
     versions: dict[int | str, int] = field(default_factory=dict)
     last_id: int = 0
+    expired: dict[int | str, Entry] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    told: int = 0
 
     def copied(self) -> "Collection":
         """Another one that can be changed; entries are shared, as they never change."""
-        return Collection(dict(self.records), dict(self.versions), self.last_id)
+        return replace(
+            self,
+            records=dict(self.records),
+            versions=dict(self.versions),
+            expired=dict(self.expired),
+            events=list(self.events),
+        )
 
 
 class Model:
@@ -69,15 +82,25 @@ class Model:
     def __init__(self) -> None:
         self.collections: dict[str, Collection] = {}
         self.replies: dict[tuple[str, str], tuple[bytes, int, Answer]] = {}
+        self.locks = Locks()
         self.now = 0
+        self.actor: tuple[str, str] | None = None
 
     def collection(self, name: str) -> Collection:
         """A collection without what has expired by now: expiry is a deletion."""
         found = self.collections.setdefault(name, Collection())
         for record_id, entry in list(found.records.items()):
             if entry.expires_at is not None and entry.expires_at <= self.now:
-                del found.records[record_id]
+                found.expired[record_id] = found.records.pop(record_id)
         return found
+
+    def sweep(self) -> None:
+        """Tell the end of everything that has expired."""
+        self.actor = None
+        for name in list(self.collections):
+            collection = self.collection(name)
+            for record_id in list(collection.expired):
+                self._tell(collection, "deleted", collection.expired.pop(record_id))
 
     # -- once for each message -----------------------------------------------------------------
 
@@ -126,7 +149,10 @@ class Model:
             updated_at=self.now,
             expires_at=None if ttl is None else self.now + round(ttl * 1_000_000),
         )
+        if record_id in collection.expired:
+            self._tell(collection, "deleted", collection.expired.pop(record_id))
         self._keep(collection, entry)
+        self._tell(collection, "updated" if present else "created", entry)
         return "saved", entry, present is None
 
     def get(self, name: str, record_id: int | str) -> Answer:
@@ -155,12 +181,14 @@ class Model:
         version = present.version + 1
         entry = replace(present, document=document, version=version, updated_at=self.now)
         self._keep(self.collection(name), entry)
+        self._tell(self.collection(name), "updated", entry)
         return "found", entry
 
     def delete(self, name: str, record_id: int | str, if_version: int | None) -> Answer:
         """Remove."""
         present = self._existing(name, record_id, if_version)
         del self.collection(name).records[record_id]
+        self._tell(self.collection(name), "deleted", present)
         return "found", present
 
     def find(
@@ -209,3 +237,7 @@ class Model:
         record_id = entry.document["id"]
         collection.records[record_id] = entry
         collection.versions[record_id] = entry.version
+
+    def _tell(self, collection: Collection, kind: str, entry: Entry) -> None:
+        event = Event(kind, entry.document, entry.version, self.now, self.actor)
+        collection.events.append(event)

@@ -20,8 +20,10 @@ from holdfast_backends.testing.harness import AnyBackend, ManualClock
 from tests.conformance.differential.asks import Ask, answer, operation
 from tests.conformance.differential.comparing import disagreement, projected
 from tests.conformance.differential.history import History
-from tests.conformance.differential.model import Answer, Model
+from tests.conformance.differential.model import Model
 from tests.conformance.differential.naive import Place, deciding, place
+from tests.conformance.differential.outboxes import disagreement_of_outboxes
+from tests.conformance.differential.words import Answer
 from tests.conformance.stores import LentBackend
 
 OPERATIONS = int(os.environ.get("HOLDFAST_DIFFERENTIAL_OPERATIONS", "100000"))
@@ -59,6 +61,7 @@ class Trial:
             self._batches += 1
             if self._batches % MONTH_EVERY == 0:
                 await self._let_a_month_pass()
+        await self._compare_outboxes()
         return done
 
     async def _execute(self, asks: list[Ask]) -> dict[str, list[Outcome]]:
@@ -97,13 +100,21 @@ class Trial:
         self._history.page_has_more(number, ask)
 
     async def _let_a_month_pass(self) -> None:
+        await self._compare_outboxes()
         self._clock.advance(MONTH_SECONDS)
         self._model.now = self._clock()
         for backend in self._backends.values():
             while await backend.sweep():
                 pass
+        self._model.sweep()
         self._model.forget()
         self._history.forget()
+
+    async def _compare_outboxes(self) -> None:
+        difference = await disagreement_of_outboxes(self._backends, self._model)
+        if difference is not None:
+            which = f"seed {self._seed}, after batch {self._batches}"
+            pytest.fail(f"the outboxes differ\n{which}: {difference}", pytrace=False)
 
     def _fail(self, position: int, ask: Ask, outcomes: dict[str, Outcome], what: str) -> None:
         which = f"seed {self._seed}, batch {self._batches}, operation {position}"
