@@ -150,8 +150,9 @@ async def open_service(
             await stack.enter_async_context(journal)
         made = [AGENTS[name](opened, chosen) for name in chosen.agents]
         agents = [*made, *chosen.extra_agents]
+        letters = dead_letter_actions(broker, response_limit=chosen.response_limit)
         for agent in agents:
-            agent.extend(dead_letter_actions(broker))
+            agent.extend(letters)
         runners = [
             Runner(agent, broker, limits=chosen.limits, log=chosen.log, journal=journal)
             for agent in agents

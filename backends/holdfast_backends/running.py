@@ -88,16 +88,28 @@ def _decided(operation: Operation, identity: Identity, workspace: Workspace) -> 
     stored = workspace.stored(identity)
     if stored is not None:
         if stored.digest != identity.digest:
-            return Failed(ConflictError("this message id was used for another message before"))
+            reused = ConflictError("this message id was used for another message before")
+            return _refused(operation, reused, workspace)
         return decode_outcome(stored.outcome, operation)
     if identity.cancelled:
         # Kept, so that it holds for whoever gets the message again.
-        cancelled = Failed(RequestCancelledError("The sender cancelled it before it was committed"))
+        unwanted = RequestCancelledError("The sender cancelled it before it was committed")
+        cancelled = _refused(operation, unwanted, workspace)
         workspace.remember(identity, cancelled)
         return cancelled
     if identity.deadline is not None and identity.deadline <= workspace.now:
-        return Failed(DeadlineError())
+        return _refused(operation, DeadlineError(), workspace)
     return None
+
+
+def _refused(operation: Operation, error: StorageError, workspace: Workspace) -> Failed:
+    """A failure that came before the execution, but not before what was executed until now."""
+    inner = operation.operations if isinstance(operation, Transaction) else (operation,)
+    seen = {_collection_of(each) for each in inner} - {""}
+    sequences = tuple((name, workspace.head(name).sequence) for name in sorted(seen))
+    return Failed(
+        error, sequence=max((number for _name, number in sequences), default=0), sequences=sequences
+    )
 
 
 _POINT_OPERATIONS = (Save, Get, Update, Delete)

@@ -16,6 +16,7 @@ from .waiting import Received
 
 _ENVELOPE_ROOM = 1024 * 1024
 _PAUSE_SECONDS = 0.5
+_MAX_ID = 128
 _UNDONE = frozenset({"internal_error", "storage_error", "unavailable"})
 """Failures that are not the sender's: with nobody to tell, they are kept for the operator."""
 
@@ -115,7 +116,8 @@ class Settler:
             await self._bury(received.delivery, next(iter(refused.values())))
             return
         for index, text in texts.items():
-            await self._bury(replace(received.delivery, body=text), refused[index])
+            part = replace(received.delivery, body=text, message_id=_part_id(received, index))
+            await self._bury(part, refused[index])
 
     async def _bury(self, delivery: Delivery, answer: Answer) -> None:
         reply = answer.reply
@@ -125,6 +127,14 @@ class Settler:
             error=reply.error or "",
             agent=self._agent,
         )
+
+
+def _part_id(received: Received, index: int) -> str | None:
+    """An AMQP message id of an array's element: sent again by itself, it is a default id of the
+    message, and no two of them may be taken for the same."""
+    whole = received.delivery.message_id
+    part = f"{whole}.{index}"
+    return part if whole is not None and len(part) <= _MAX_ID else None
 
 
 def _told_too_large(body: bytes, agent: str) -> bytes:
