@@ -14,20 +14,20 @@ from tests.acceptance.serving import clean_environment, run_holdfast, serving_wi
 from tests.docs.pages import CHECKOUT, README, blocks
 
 _PATIENCE = 60.0  # seconds: a bound, never a pause
-_MAKE, _SERVICE, _REPLAY = blocks(README, "sh")
-(_PROGRAM,) = blocks(README, "python")
+_MAKE, _SERVICE, _LETTERS, _RECORDING = blocks(README, "sh")
+_PROGRAM, _FOLLOWING = blocks(README, "python")
 
 
 def _commands(block: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in block.splitlines() if line.strip()]
 
 
-def test_the_program_runs_as_a_script(tmp_path: Path) -> None:
-    script = tmp_path / "program.py"
-    script.write_text(_PROGRAM)
+def _printed(program: str, folder: Path) -> str:
+    script = folder / "program.py"
+    script.write_text(program)
     done = subprocess.run(
         [sys.executable, script],
-        cwd=tmp_path,
+        cwd=folder,
         env=clean_environment(),
         capture_output=True,
         text=True,
@@ -35,10 +35,18 @@ def test_the_program_runs_as_a_script(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (
+    return done.stdout
+
+
+def test_the_program_runs_as_a_script(tmp_path: Path) -> None:
+    assert _printed(_PROGRAM, tmp_path) == (
         "{'id': 1, 'title': 'Water the kelp', 'owner': {'name': 'Ada'}, 'done': True, 'tries': 1}\n"
     )
     assert (tmp_path / "tasks.db").is_file()
+
+
+def test_the_program_that_hears_of_changes_runs_as_a_script(tmp_path: Path) -> None:
+    assert _printed(_FOLLOWING, tmp_path) == "1 created {'id': 1, 'title': 'Water the kelp'}\n"
 
 
 def test_the_targets_of_make_exist() -> None:
@@ -50,13 +58,9 @@ def test_the_targets_of_make_exist() -> None:
         assert target in targets
 
 
-async def test_the_replays_run_as_written(tmp_path: Path) -> None:
-    (tmp_path / "examples").symlink_to(CHECKOUT / "examples")
-    commands = _commands(_REPLAY)
-    assert commands
-    for holdfast, *arguments in commands:
-        assert holdfast == "holdfast"
-        await run_holdfast(*arguments, cwd=tmp_path)
+async def test_the_example_log_is_replayed_without_a_difference(tmp_path: Path) -> None:
+    log = CHECKOUT / "examples" / "logs" / "todo.jsonl"
+    assert "all equal" in await run_holdfast("replay", str(log), "--compare", cwd=tmp_path)
 
 
 @pytest.fixture
@@ -80,6 +84,34 @@ async def test_the_service_runs_as_written(addresses: dict[str, str]) -> None:
         assert "Water the kelp" in await run_holdfast(*send)
         assert "fail" not in await run_holdfast(*doctor)
         assert await process.end() == 0
+
+
+@pytest.mark.amqp
+@pytest.mark.postgres
+async def test_recording_replaying_and_comparing_run_as_written(
+    addresses: dict[str, str], tmp_path: Path
+) -> None:
+    serve, send, record, *replays = [
+        [addresses.get(word, word) for word in words[1:]] for words in _commands(_RECORDING)
+    ]
+    await run_holdfast("migrate", *serve[serve.index("--backend") :])
+    async with serving_with(serve[1:]) as process:
+        await run_holdfast(*send)
+        assert await process.end() == 0
+    await run_holdfast(*record, cwd=tmp_path)
+    assert len(replays) == 2
+    for replay in replays:
+        assert "compared 1 answers: all equal" in await run_holdfast(*replay, cwd=tmp_path)
+
+
+@pytest.mark.amqp
+@pytest.mark.postgres
+async def test_dead_letters_are_mended_as_written(addresses: dict[str, str]) -> None:
+    bus, backend = addresses.values()
+    await run_holdfast("migrate", "--backend", backend)
+    async with serving_with(["--bus", bus, "--backend", backend]):
+        for words in _commands(_LETTERS):
+            await run_holdfast(*(addresses.get(word, word) for word in words[1:]))
 
 
 async def test_the_help_of_serve_lists_every_setting() -> None:
