@@ -25,6 +25,7 @@ LOG_VERSION: Final = 1
 # A message or response stands one level deep in its line.
 _LEVELS: Final = MAX_MESSAGE_LEVELS + 1
 _KNOWN: Final = frozenset({"v", "at", "agent", "message", "response"})
+_ANSWERED: Final = frozenset(AgentResponse.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +112,18 @@ def _exchanges(lines: Iterable[str | bytes]) -> Iterator[LoggedExchange]:
         if not line.strip():
             continue
         try:
-            yield _exchange(line)
+            yield parse_exchange(line)
         except ValidationError as error:
             details = {**error.details, "line": number}
             raise ValidationError(f"Line {number}: {error.message}", details) from None
 
 
-def _exchange(line: str | bytes) -> LoggedExchange:
+def parse_exchange(line: str | bytes) -> LoggedExchange:
+    """The exchange of one line.
+
+    Raises:
+        ValidationError: the line is no exchange of version 1.
+    """
     raw = _object(line.encode() if isinstance(line, str) else line)
     _check_version(raw.get("v"))
     agent = raw.get("agent")
@@ -151,9 +157,9 @@ def _object(line: bytes) -> dict[str, JsonValue]:
 
 def _model(model: type[M], raw: dict[str, JsonValue], name: str) -> M:
     value = raw.get(name)
-    if model is AgentResponse and isinstance(value, dict):
+    if model is AgentResponse and isinstance(value, dict) and not value.keys() <= _ANSWERED:
         # The contract only grows: a later agent may have answered more.
-        value = {key: value[key] for key in value if key in model.model_fields}
+        value = {key: value[key] for key in value if key in _ANSWERED}
     try:
         return model.model_validate(value)
     except pydantic.ValidationError as error:

@@ -31,7 +31,7 @@ from .addresses import check_backend, check_reachable_bus
 from .common import ExitCode, console, fail
 from .options import service_options
 
-_YOUNG_OBJECTS: Final = 20_000
+_YOUNG_OBJECTS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _spare_the_collector() -> None:
     thousands of objects that hold no cycles."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
 
 
 def _checked(

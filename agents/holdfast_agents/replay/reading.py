@@ -7,9 +7,10 @@ from typing import Final
 import orjson
 
 from holdfast_protocol.errors import ValidationError
-from holdfast_protocol.logs import LOG_VERSION, LoggedExchange, read_log
+from holdfast_protocol.logs import LOG_VERSION, LoggedExchange, parse_exchange
 
-_TIMED: Final = (b'"ttl_seconds"', b'"lease_seconds"')
+_TTL: Final = b'"ttl_seconds"'
+_LEASE: Final = b'"lease_seconds"'
 
 
 class LaterVersionError(Exception):
@@ -66,11 +67,11 @@ def read_entries(
 
 def _entry(number: int, line: bytes, text: bytes) -> LogEntry | BadLine:
     try:
-        exchange = next(iter(read_log((line,))))
+        exchange = parse_exchange(line)
     except ValidationError as error:
         _refuse_later(number, line)
-        return BadLine(number, len(line), error.message.removeprefix("Line 1: "))
-    timed = any(word in line for word in _TIMED)
+        return BadLine(number, len(line), error.message)
+    timed = _TTL in line or _LEASE in line
     return LogEntry(number, len(line), exchange, timed, text=text)
 
 
