@@ -28,6 +28,8 @@ from holdfast_protocol.codec import canonical_json
 from holdfast_protocol.errors import ValidationError
 from holdfast_protocol.messages import AgentResponse
 
+from .told import Told, has_same_result
+
 _Tree: TypeAlias = "dict[str, _Tree]"
 """Paths by their first segment; a path ends in an empty tree."""
 _ANY: Final = "*"
@@ -112,7 +114,7 @@ class Comparison:
         self,
         action: str,
         expected: AgentResponse,
-        got: AgentResponse,
+        got: Told,
         *,
         first_told: bool = False,
     ) -> list[Difference]:
@@ -176,7 +178,6 @@ def _merge(tree: _Tree, other: _Tree) -> None:
 
 _FIELDS: Final = (
     "status",
-    "result",
     "meta",
     "error",
     "error_type",
@@ -186,7 +187,7 @@ _FIELDS: Final = (
     "correlation_id",
     "sender",
 )
-"""What is compared. Absent and null are the same in an envelope."""
+"""What is compared beside the result. Absent and null are the same in an envelope."""
 _fields: Final = attrgetter(*_FIELDS)
 
 
@@ -196,8 +197,10 @@ class _Search:
     def __init__(self) -> None:
         self.found: list[Difference] = []
 
-    def compare_fields(self, expected: AgentResponse, got: AgentResponse, ignored: _Tree) -> None:
+    def compare_fields(self, expected: AgentResponse, got: Told, ignored: _Tree) -> None:
         """Compare two responses."""
+        if not has_same_result(expected, got):
+            self._below(expected.result, got.result, "result", ignored, ())
         for key, one, other in zip(_FIELDS, _fields(expected), _fields(got), strict=True):
             # What is the same object, or two equal texts, needs no further look.
             if one is not other and not (type(one) is str and type(other) is str and one == other):

@@ -8,6 +8,7 @@ from holdfast_protocol.messages import AgentMessage, AgentResponse
 
 from .comparing import Difference
 from .report import Report
+from .told import Told
 
 _REFUSED_FOR_NOW: Final = frozenset({"unavailable", "overloaded", "rate_limited", "storage_error"})
 _NUMBERS: Final = frozenset({"meta.version", "details.current_version", "result.token"})
@@ -15,7 +16,7 @@ _NUMBERS: Final = frozenset({"meta.version", "details.current_version", "result.
 
 def hint(
     exchange: LoggedExchange,
-    got: AgentResponse,
+    got: Told,
     differences: Sequence[Difference],
     report: Report,
     *,
@@ -38,7 +39,7 @@ def hint(
     return _of_errors(expected, got, differences, timed=timed)
 
 
-def _of_repetition(got: AgentResponse) -> str:
+def _of_repetition(got: Told) -> str:
     if "replayed" in got.meta:
         return "the store knows this message already: the log was replayed on it before"
     return "the store does not know the first telling of this message: the log lacks it"
@@ -51,7 +52,7 @@ def _late_collection(message: AgentMessage, report: Report) -> str | None:
 
 def _of_errors(
     expected: AgentResponse,
-    got: AgentResponse,
+    got: Told,
     differences: Sequence[Difference],
     *,
     timed: bool,

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from holdfast_protocol.actions import DEAD_LETTER_ACTIONS
 from holdfast_protocol.errors import HoldfastError, NoRouteError
-from holdfast_protocol.messages import AgentMessage, AgentResponse
+from holdfast_protocol.messages import AgentMessage
 from holdfast_protocol.times import utc_now
 
 from .batching import Batch, moment_of
@@ -26,6 +26,7 @@ from .places import CHANGE, places_of
 from .reading import BadLine, LogEntry
 from .report import Divergence, Report
 from .targets import Target
+from .told import Told
 
 _SAMPLES: Final = 10
 _NOT_EXECUTED: Final = frozenset({"unavailable", "overloaded", "rate_limited", "cancelled"})
@@ -87,7 +88,11 @@ class Replayer:
                 report.withheld[reason] += 1
                 self._progressed(entry.size)
             else:
-                await self._next(entry)
+                if not self._batch.fits(entry):
+                    await self._flush()
+                if self._speed is not None:
+                    await self._keep_pace(entry.exchange.at, self._speed)
+                self._add(entry)
         await self._flush()
         report.seconds = monotonic() - started
         return report
@@ -105,11 +110,7 @@ class Replayer:
 
     # -- sending -------------------------------------------------------------------------------
 
-    async def _next(self, entry: LogEntry) -> None:
-        if not self._batch.fits(entry):
-            await self._flush()
-        if self._speed is not None:
-            await self._keep_pace(entry.exchange.at, self._speed)
+    def _add(self, entry: LogEntry) -> None:
         self._batch.add(entry)
         self._timed = self._timed or entry.timed
         self._note_beginnings(entry)
@@ -142,7 +143,7 @@ class Replayer:
 
     # -- the report ----------------------------------------------------------------------------
 
-    def _answered(self, entry: LogEntry, answer: AgentResponse) -> None:
+    def _answered(self, entry: LogEntry, answer: Told) -> None:
         report = self._report
         report.replayed += 1
         report.outcomes[answer.error_type or answer.status] += 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from holdfast_agents.base.agent import Agent
+from holdfast_agents.base.agent import Agent, TransientError
 from holdfast_agents.wiring import ServiceOptions, open_agents
 from holdfast_protocol.bus.contract import Bus, Publication, ReplyDelivery
 from holdfast_protocol.bus.opening import open_bus
@@ -16,6 +16,8 @@ from holdfast_protocol.codec import decode_responses, encode_message, encode_mes
 from holdfast_protocol.errors import HoldfastError, NoRouteError, RequestTimeoutError
 from holdfast_protocol.messages import AgentMessage, AgentResponse
 from holdfast_protocol.times import to_micros, utc_now
+
+from .told import AgentAnswer, Told
 
 _ANSWER_SECONDS: Final = 120.0
 
@@ -25,7 +27,7 @@ class Target(Protocol):
 
     async def send(
         self, agent: str, messages: Sequence[AgentMessage], at: datetime
-    ) -> Sequence[AgentResponse]:
+    ) -> Sequence[Told]:
         """Have an agent execute messages in their order; their answers, in order.
 
         `at` is the moment of the log that they belong to. No two have the same id.
@@ -46,12 +48,18 @@ class StoreTarget:
 
     async def send(
         self, agent: str, messages: Sequence[AgentMessage], at: datetime
-    ) -> Sequence[AgentResponse]:
+    ) -> Sequence[AgentAnswer]:
         """As `Target.send`."""
-        if agent not in self._agents:
+        executing = self._agents.get(agent)
+        if executing is None:
             raise NoRouteError(f"There is no agent {agent} here")
         self._clock.now = to_micros(at)
-        return await self._agents[agent].handle_messages(messages)
+        prepared = executing.prepare(messages)
+        try:
+            answers = await executing.execute(prepared)
+        except TransientError as transient:
+            answers = executing.give_up(prepared, transient.error)
+        return [AgentAnswer(answer.reply) for answer in answers]
 
 
 class LogClock:

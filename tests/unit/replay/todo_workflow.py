@@ -104,7 +104,8 @@ async def record(path: Path) -> None:
                     recipient="storage",
                     correlation_id="monday",
                 )
-                (answer,) = await target.send("storage", [message], at)
+                (told,) = await target.send("storage", [message], at)
+                answer = told.to_response()
                 answers.append(answer)
                 named = answer.model_copy(update={"id": f"answer-{number}", "timestamp": at})
                 log.write(LoggedExchange("storage", message, named, at))
