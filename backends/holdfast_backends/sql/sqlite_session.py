@@ -22,7 +22,7 @@ class SqliteSession:
     """A connection in use; its transaction begins with the first statement.
 
     Args:
-        begin: the statement that begins it; None for a single read, which needs none.
+        begin: the statement that begins it; None for a single statement, which needs none.
     """
 
     def __init__(self, connection: aiosqlite.Connection, begin: str | None) -> None:

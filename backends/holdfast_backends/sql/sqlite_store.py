@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -67,8 +67,17 @@ class SqliteStore:
 
     @asynccontextmanager
     async def read(self, *, single: bool = False) -> AsyncIterator[SqliteSnapshot]:
-        """As `store.Store.read`; with `single` the caller reads only once, which costs less."""
-        begin = None if single else _BEGIN_READING
+        """As `store.Store.read`; `single` makes no difference: one load is several statements."""
+        del single
+        async with self._snapshot(_BEGIN_READING) as snapshot:
+            yield snapshot
+
+    def _statement(self) -> AbstractAsyncContextManager[SqliteSnapshot]:
+        """A snapshot for one statement, which is a transaction by itself; not for a load."""
+        return self._snapshot(None)
+
+    @asynccontextmanager
+    async def _snapshot(self, begin: str | None) -> AsyncIterator[SqliteSnapshot]:
         async with (
             turn(self._reading, self._busy_timeout),
             sqlite_session(self._engine, begin) as session,
@@ -99,22 +108,22 @@ class SqliteStore:
         self, span: Span, limit: int, declared: tuple[IndexSlot, ...]
     ) -> Scanned | None:
         """As `store.Store.scan_once`."""
-        async with self.read(single=True) as snapshot:
+        async with self._statement() as snapshot:
             return await snapshot.scan_declared(span, limit, declared)
 
     async def heads(self) -> Mapping[str, Head]:
         """As `store.Store.heads`."""
-        async with self.read(single=True) as snapshot:
+        async with self._statement() as snapshot:
             return await snapshot.heads()
 
     async def events(self, collection: str, after: int, limit: int) -> Sequence[EventRow]:
         """As `store.Store.events`."""
-        async with self.read(single=True) as snapshot:
+        async with self._statement() as snapshot:
             return await snapshot.events(collection, after, limit)
 
     async def unpublished(self) -> Mapping[str, int]:
         """As `store.Store.unpublished`."""
-        async with self.read(single=True) as snapshot:
+        async with self._statement() as snapshot:
             return await snapshot.unpublished()
 
     async def mark_published(self, marks: Mapping[str, int]) -> None:
