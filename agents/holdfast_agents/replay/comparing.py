@@ -216,7 +216,8 @@ class _Search:
         """Compare what stands at a path, except what is ignored below it."""
         if isinstance(expected, dict) and isinstance(got, dict):
             for key, value in expected.items():
-                if ignored.get(key) != _NOTHING:
+                inner = ignored.get(key)
+                if inner is None or inner:  # an empty one: the path ends here, and is left out
                     self._below(value, got.get(key, _MISSING), key, ignored, path)
             for key, value in got.items():
                 if key not in expected:

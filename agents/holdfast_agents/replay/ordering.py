@@ -151,23 +151,25 @@ class Ordering:
         if isinstance(entry, LogEntry):
             self._place(node, entry)
 
-    def take(self) -> Iterator[LogEntry | BadLine]:
-        """The line that has waited longest, after those that must come before it."""
-        while self._arrived and self._arrived[0].is_gone:
-            self._arrived.popleft()
-        if not self._arrived:
-            return
-        path = [self._arrived[0]]
-        path[0].is_waited_for = True
+    def take(self) -> list[LogEntry | BadLine]:
+        """The line that has waited longest, behind those that must come before it; none when
+        nothing is held."""
+        arrived = self._arrived
+        while arrived and arrived[0].is_gone:
+            arrived.popleft()
+        if not arrived:
+            return []
+        oldest = arrived.popleft()
+        oldest.is_waited_for = True
+        path, taken = [oldest], []
         while path:
-            node = path[-1]
-            before = self._before(node)
-            if before is not None:
+            before = self._before(path[-1])
+            if before is None:
+                taken.append(self._let_go(path.pop()))
+            else:
                 before.is_waited_for = True
                 path.append(before)
-                continue
-            path.pop()
-            yield self._let_go(node)
+        return taken
 
     # -- placing -------------------------------------------------------------------------------
 
