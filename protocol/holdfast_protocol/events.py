@@ -11,7 +11,7 @@ import orjson
 import pydantic
 from pydantic import Field, Strict, TypeAdapter
 
-from .errors import ValidationError
+from .errors import TooLargeError, ValidationError
 from .fields import CollectionName, Explained, FirstFault, JsonObject, RecordId, Text, Time
 from .jsonbytes import STRICT
 from .limits import MAX_INTEGER
@@ -20,6 +20,10 @@ from .validation import describe, problem, validation_details
 
 EventKind: TypeAlias = Literal["created", "updated", "deleted"]
 EVENT_KINDS: Final[frozenset[str]] = frozenset(get_args(EventKind))
+
+MAX_EVENTS_BYTES: Final = 2 * 1024 * 1024
+"""A body that is longer was published by nobody who keeps the contract: a batch ends at about
+256 KiB, and one event is hardly longer than its document (1 MiB)."""
 
 _Kind = Annotated[EventKind, Explained('must be "created", "updated" or "deleted"')]
 _Number = Annotated[int, Strict(), Field(ge=1, le=MAX_INTEGER)]
@@ -56,9 +60,15 @@ def decode_events(body: bytes) -> list[ChangeEvent]:
     """The events of one body, an object or an array. Unknown fields are dropped.
 
     Raises:
+        TooLargeError: the body is over `MAX_EVENTS_BYTES`; it was not looked at, as reading it
+            would stop the event loop and take many times its size.
         ValidationError: the body is no JSON, or a field that an event needs is missing or
             wrong.
     """
+    if len(body) > MAX_EVENTS_BYTES:
+        raise TooLargeError(
+            f"A body of {len(body)} bytes is no batch of events: it is over {MAX_EVENTS_BYTES}"
+        )
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -6,8 +6,9 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
-from holdfast_protocol import ChangeEvent, ValidationError
+from holdfast_protocol import ChangeEvent, TooLargeError, ValidationError
 from holdfast_protocol.events import (
+    MAX_EVENTS_BYTES,
     EventPattern,
     decode_events,
     encode_event,
@@ -132,6 +133,12 @@ class TestDecoding:
         with pytest.raises(ValidationError) as caught:
             decode_events(b"[" + b"1," * 10_000 + b"1]")
         assert caught.value.details["errors"] == [{"loc": [0], "msg": "must be an object"}]
+
+    def test_what_is_longer_than_any_batch_is_not_even_read(self) -> None:
+        longest = b"[" + b" " * (MAX_EVENTS_BYTES - 2) + b"]"
+        assert decode_events(longest) == []
+        with pytest.raises(TooLargeError, match="bytes"):
+            decode_events(longest + b"{")
 
 
 class TestPatterns:
