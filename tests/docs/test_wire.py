@@ -55,7 +55,7 @@ def test_the_example_response_is_a_response() -> None:
 def test_the_example_cancellation_cancels_the_example() -> None:
     cancel = parse_control(_CANCELLED.encode())
     assert cancel == ("b7c1", "me")
-    assert json.loads(cancel_body(*cancel)) == json.loads(_CANCELLED)
+    assert json.loads(cancel_body("b7c1", "me")) == json.loads(_CANCELLED)
 
 
 def test_the_example_event_is_an_event() -> None:

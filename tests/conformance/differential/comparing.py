@@ -67,8 +67,8 @@ def _disagreement(ask: Ask, answer: Answer, outcome: Outcome, *, replayed: bool)
             return None if declared == paths else f"the paths should be {paths}"
         case ("batch", answers), Batched(outcomes):
             return _of_batch(ask, answers, outcomes)
-        case ("failed", kind, facts, index), Failed():
-            return _of_failure(kind, facts, index, outcome)
+        case ("failed", kind, facts, index), Failed() as failed:
+            return _of_failure(kind, facts, index, failed)
         case _:
             return f"should be {answer}"
 
