@@ -95,6 +95,7 @@ class RabbitBus:
             agent,
             check_prefetch(prefetch),
             check_max_bytes(max_bytes),
+            self._leave,
         )
         await self._start(consumer)
         return consumer
@@ -154,6 +155,7 @@ class RabbitBus:
             check_patterns(patterns),
             on_message,
             on_ready,
+            self._leave,
         )
         await self._start(listener)
         return listener
@@ -181,6 +183,10 @@ class RabbitBus:
 
     async def _end(self, user: _Closable) -> None:
         await user.close()
+        self._leave(user)
+
+    def _leave(self, user: _Closable) -> None:
+        """It has closed itself: it need not be closed, nor remembered, any more."""
         if user in self._users:
             self._users.remove(user)
 

@@ -32,12 +32,19 @@ class RabbitConsumer:
     """
 
     def __init__(
-        self, link: Link, namespace: str, agent: str, prefetch: int, max_bytes: int
+        self,
+        link: Link,
+        namespace: str,
+        agent: str,
+        prefetch: int,
+        max_bytes: int,
+        on_closed: Callable[["RabbitConsumer"], None],
     ) -> None:
         self._link = link
         self._namespace = namespace
         self._agent = agent
         self._max_bytes = max_bytes
+        self._on_closed = on_closed
         self._sizing = PrefetchSizing(prefetch, max_bytes)
         self._changing = asyncio.Lock()
         self._growth: asyncio.Task[None] | None = None
@@ -108,6 +115,7 @@ class RabbitConsumer:
         await self._supervisor.close()
         await self._link.supervisor.close()
         self._end()
+        self._on_closed(self)
 
     async def _settle(
         self, settle: Callable[[set[int]], Awaitable[None]], numbers: set[int]

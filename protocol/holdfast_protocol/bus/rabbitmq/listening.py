@@ -32,6 +32,7 @@ class RabbitListener:
         patterns: tuple[str, ...],
         on_message: Callable[[Broadcast], None],
         on_ready: Callable[[], None] | None,
+        on_closed: Callable[["RabbitListener"], None],
     ) -> None:
         self._link = link
         self._namespace = namespace
@@ -39,6 +40,7 @@ class RabbitListener:
         self._patterns = patterns
         self._on_message = on_message
         self._on_ready = on_ready
+        self._on_closed = on_closed
         self._supervisor = Supervisor(
             f"listener to {self._exchange}", self._open, on_up=self._is_up
         )
@@ -53,6 +55,7 @@ class RabbitListener:
 
     async def close(self) -> None:
         await self._supervisor.close()
+        self._on_closed(self)
 
     async def _open(self) -> Channel:
         return await self._link.open_channel(self._prepare)
