@@ -1,7 +1,9 @@
 """Listening to broadcasts, across lost connections."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage
@@ -19,6 +21,9 @@ from holdfast_protocol.bus.rabbitmq.topology import (
 _log = logging.getLogger("holdfast.bus")
 
 _TIMEOUT = 10.0
+_LAST_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 class RabbitListener:
@@ -62,11 +67,17 @@ class RabbitListener:
 
     async def _prepare(self, channel: Channel) -> None:
         await declare_exchanges(channel, self._namespace)
-        queue = await declare_listener_queue(channel, self._namespace)
+        queue = await _finished(self._consume(channel))
         for pattern in self._patterns:
             await channel.queue_bind(queue, self._exchange, routing_key=pattern, timeout=_TIMEOUT)
+
+    async def _consume(self, channel: Channel) -> str:
+        """Before anything is bound: a queue that was once consumed goes with its channel, and
+        one that never was stays as long as the connection, which others use. Returns its name."""
         channel.on_consumer_cancel_callbacks.add(self._on_broker_cancel)
+        queue = await declare_listener_queue(channel, self._namespace)
         await channel.basic_consume(queue, self._hand_over, no_ack=True, timeout=_TIMEOUT)
+        return queue
 
     async def _hand_over(self, message: DeliveredMessage) -> None:
         """The driver's callback: it may be cancelled at any await, so it has none."""
@@ -95,3 +106,15 @@ class RabbitListener:
     def _on_broker_cancel(self, _: Basic.Cancel) -> None:
         _log.warning("The broker ended the listener to %s", self._exchange)
         self._supervisor.recycle()
+
+
+async def _finished(steps: Coroutine[None, None, T]) -> T:
+    """The result of steps that are not to be cut in two: a cancellation waits for their end, for
+    a few seconds."""
+    task = asyncio.create_task(steps)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_LAST_SECONDS)
+        task.cancel()
+        raise
