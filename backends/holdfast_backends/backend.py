@@ -89,8 +89,8 @@ class StoreBackend(BackendMethods):
         buried = 0
         for collection in sorted({name for name, _row in expired}):
             keys = [row.key for name, row in expired if name == collection]
-            buried += await self._bury(collection, keys, now)
-        pruned = await self._outbox.prune(now - self._event_retention, _SWEEP_LIMIT)
+            buried += await self._bury(collection, keys)
+        pruned = await self._outbox.prune(now, self._event_retention, _SWEEP_LIMIT)
         return forgotten + buried + pruned
 
     async def _expired(self, now: int) -> Sequence[tuple[str, Row]]:
@@ -100,13 +100,14 @@ class StoreBackend(BackendMethods):
         except CommitConflictError:
             return ()  # somebody writes: the next sweep will find them
 
-    async def _bury(self, collection: str, keys: list[bytes], now: int) -> int:
+    async def _bury(self, collection: str, keys: list[bytes]) -> int:
         """Turn expired rows into tombstones, looking again under the lock."""
         try:
             async with self._store.write([collection]) as unit:
                 wanted = Wanted([collection], [(collection, key) for key in keys], [])
                 loaded = await unit.load(wanted)
-                workspace = Workspace(loaded, now, keeps_events=self._keep_events)
+                # The instant of this unit, so that events stand in the order of their time.
+                workspace = Workspace(loaded, self._clock(), keeps_events=self._keep_events)
                 buried = workspace.bury_expired(collection)
                 if buried:
                     await unit.commit(workspace.changes())

@@ -18,6 +18,7 @@ from .values import INTERNAL
 MAX_EVENTS = 1_000
 """How many events one reading gives at most."""
 _FIRST_EVENTS = 64
+_UNPUBLISHED_TIMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,14 @@ class StoreOutbox:
         """As `Outbox.read`."""
         check_collection(collection)
         last = await self._last_sequence(collection)
-        kept = await self._store.events(collection, 0, 1)
-        first = kept[0].sequence if kept else last + 1
-        if after + 1 < first:
-            raise EventsPrunedError(collection, after, first)
-        events = await self._events(collection, after, min(limit, MAX_EVENTS), max_bytes)
+        found = await self._events(collection, after, min(limit, MAX_EVENTS), max_bytes)
+        events = _unbroken(found, after)
+        if not events and (found or after < last):
+            raise EventsPrunedError(collection, after, found[0].sequence if found else last + 1)
         if events:
             last = max(last, events[-1].sequence)
-        return EventPage(events, first, last)
+        kept = await self._store.events(collection, 0, 1)
+        return EventPage(events, kept[0].sequence if kept else last + 1, last)
 
     async def _events(
         self, collection: str, after: int, limit: int, max_bytes: int | None
@@ -148,24 +149,34 @@ class StoreOutbox:
         if marks:
             await self._store.mark_published(marks)
 
-    async def prune(self, before: int, limit: int) -> int:
-        """Remove events older than an instant that are published: of each collection from its
-        beginning, at most `limit`; how many were."""
+    async def prune(self, now: int, retention: int, limit: int) -> int:
+        """Remove what is older than `retention` and published, and what is ten times as old: of
+        each collection from its beginning, at most `limit`; how many were.
+
+        `now` and `retention` are in microseconds. Events that nobody publishes are not kept for
+        ever.
+        """
+        positions = await self.positions()
         unpublished = await self._store.unpublished()
         pruned = 0
-        for collection, last in (await self.positions()).items():
-            upto = await self._last_before(collection, before, unpublished.get(collection, last))
+        for collection, last in positions.items():
+            published = min(last, unpublished.get(collection, last))
+            upto = await self._last_before(collection, now, now - retention, published)
+            if published < last:
+                forgotten = now - _UNPUBLISHED_TIMES * retention
+                upto = max(upto, await self._last_before(collection, now, forgotten, last))
             if upto:
                 pruned += await self._store.forget_events(collection, upto, limit)
         return pruned
 
-    async def _last_before(self, collection: str, before: int, last: int) -> int:
+    async def _last_before(self, collection: str, now: int, before: int, last: int) -> int:
         """The last event, up to `last`, that is older than an instant; 0 when none is. Events
-        stand in the order of their time, so few of them need be looked at."""
+        stand in the order of their time, but for the differences of the writers' clocks, so few
+        of them need be looked at. One of the future must not keep all those behind it."""
         first = await self._store.events(collection, 0, 1)
-        if not first or first[0].sequence > last or first[0].at >= before:
+        if not first or first[0].sequence > last or before <= first[0].at <= now:
             return 0
-        low, high = first[0].sequence, last
+        low, high = first[0].sequence - 1, last
         while low < high:
             middle = (low + high) // 2
             found = await self._store.events(collection, middle, 1)
@@ -174,3 +185,12 @@ class StoreOutbox:
             else:
                 low = found[0].sequence
         return low
+
+
+def _unbroken(events: Sequence[EventRow], after: int) -> Sequence[EventRow]:
+    """The events that follow on a sequence without a gap: each change has one, where events are
+    kept, so behind a gap some are missing."""
+    for place, event in enumerate(events):
+        if event.sequence != after + 1 + place:
+            return events[:place]
+    return events

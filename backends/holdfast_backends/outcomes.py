@@ -15,6 +15,9 @@ from .encoding import record_id
 from .errors import StorageError
 from .values import JsonObject, RecordId, decode_document
 
+UNKNOWN_SEQUENCE = -1
+"""Of a failure of the store itself: it says nothing about any state."""
+
 
 class Record(NamedTuple):
     """A record as the store keeps it. `document` is compact JSON with its `id`.

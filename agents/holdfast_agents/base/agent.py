@@ -44,6 +44,7 @@ from .cancelling import Cancellations
 
 W = TypeVar("W")
 P = TypeVar("P", bound=Payload)
+_EXPIRED: Final = "The deadline had passed; this delivery was not executed"
 _CANCELLED: Final = "The sender cancelled it before it was executed"
 
 
@@ -138,6 +139,12 @@ class Agent(ABC, Generic[W]):
         del work
         return None
 
+    def overdue(self, work: W) -> W | None:
+        """What is left to do for work whose deadline has passed: to find out whether it was done
+        before, for then its answer holds, however late it is. None where nothing is."""
+        del work
+        return None
+
     def extend(self, actions: Iterable[Action[W]]) -> None:
         """Give the agent more actions, before it serves."""
         more = {action.spec.name: action for action in actions}
@@ -223,13 +230,15 @@ class Agent(ABC, Generic[W]):
                 raise _wrong_recipient(self.name)
             if message.action in COMMON_ACTIONS:
                 parse_payload(COMMON_ACTIONS[message.action], message.payload)
-                _check_deadline(message, now)
+                if _is_late(message, now):
+                    raise ExpiredError(_EXPIRED)
                 return success(message, self.name, self._common(message.action))
             action = self._actions.get(message.action)
             if action is None:
                 raise UnknownActionError(f"Unknown action: {message.action}")
             work = action.prepare(message, parse_payload(action.spec, message.payload))
-            _check_deadline(message, now)
+            if _is_late(message, now):
+                work = self._overdue(work)
         except HoldfastError as error:
             return failure(message, self.name, error, refused=True)
         except Exception as error:  # noqa: BLE001 — one defect must not take the batch with it
@@ -243,20 +252,29 @@ class Agent(ABC, Generic[W]):
         if isinstance(item, Answer):
             return item
         if self.cancellations and self.cancellations.holds(item.message):
-            return self._withdrawn(item)
-        if item.message.deadline is None:
-            return item
-        try:
-            _check_deadline(item.message, now)
-        except ExpiredError as expired:
-            error = expired if after is None else after.error
-            return failure(item.message, self.name, error, refused=True)
+            return self._withdrawn(item, after)
+        if _is_late(item.message, now):
+            if after is not None:
+                return failure(item.message, self.name, after.error, refused=True)
+            try:
+                return Prepared(item.message, self._overdue(item.work))
+            except ExpiredError as expired:
+                return failure(item.message, self.name, expired, refused=True)
         return item
 
-    def _withdrawn(self, item: Prepared[W]) -> Prepared[W] | Answer:
+    def _overdue(self, work: W | Aside) -> W:
+        """What is left to do for work that came too late. Raises ExpiredError where nothing is."""
+        left = None if isinstance(work, Aside) else self.overdue(work)
+        if left is None:
+            raise ExpiredError(_EXPIRED)
+        return left
+
+    def _withdrawn(self, item: Prepared[W], after: TransientError | None) -> Prepared[W] | Answer:
         work = None if isinstance(item.work, Aside) else self.withdrawn(item.work)
         if work is not None:
             return Prepared(item.message, work)
+        if after is not None:
+            return failure(item.message, self.name, after.error, refused=True)
         return failure(item.message, self.name, CancelledRequestError(_CANCELLED))
 
     def _too_late(self, item: Prepared[W] | Answer, answer: Answer) -> Answer:
@@ -307,7 +325,14 @@ class Agent(ABC, Generic[W]):
         positions = done.positions
         if isinstance(done.outcome, HoldfastError):
             error = done.outcome
-            return failure(message, self.name, error, replayed=done.replayed, positions=positions)
+            return failure(
+                message,
+                self.name,
+                error,
+                refused=isinstance(error, ExpiredError),
+                replayed=done.replayed,
+                positions=positions,
+            )
         result = done.outcome
         if done.replayed:
             result = Result(result.value, {**result.meta, "replayed": True})
@@ -405,9 +430,8 @@ async def _outcome(work: Call) -> Result | HoldfastError:
         return error
 
 
-def _check_deadline(message: AgentMessage, now: datetime) -> None:
-    if message.deadline is not None and message.deadline <= now:
-        raise ExpiredError("The deadline had passed; this delivery was not executed")
+def _is_late(message: AgentMessage, now: datetime) -> bool:
+    return message.deadline is not None and message.deadline <= now
 
 
 def _wrong_recipient(name: str) -> ValidationError:

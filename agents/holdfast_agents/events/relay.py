@@ -5,6 +5,7 @@ marks it: a death in between has the next leader announce some of it again, unde
 """
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -15,7 +16,8 @@ from holdfast_backends.outbox import MAX_EVENTS
 from holdfast_protocol.bus.contract import Bus
 from holdfast_protocol.errors import HoldfastError
 
-from .leadership import Leadership
+from .leadership import Alone, Elected, Leadership
+from .marks import Marks, OwnMarks, StoredMarks
 from .publishing import announce
 
 RELAY_ROLE: Final = "$relay"
@@ -27,6 +29,7 @@ _IDLE_POLL_SECONDS: Final = 0.2
 _BUSY_FOR_SECONDS: Final = 2.0
 _LEAD_POLL_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.5
+_STEP_BACK_SECONDS: Final = 2.0
 _FAREWELL_SECONDS: Final = 3.0
 
 
@@ -43,7 +46,8 @@ class Relay:
         self._is_shared = backend.capabilities.shared
         self._bus = bus
         self._log = log
-        self._leadership = Leadership(backend, RELAY_ROLE)
+        self._leadership: Leadership = Alone() if bus.is_local else Elected(backend, RELAY_ROLE)
+        self._marks: Marks = OwnMarks(self._outbox) if bus.is_local else StoredMarks(self._outbox)
         self._stopping = asyncio.Event()
         self._busy_until = 0.0
         self._is_failing = False
@@ -54,10 +58,22 @@ class Relay:
             try:
                 await self._turn()
                 self._is_failing = False
-            except (StorageError, HoldfastError) as error:
-                self._tell(error)
+            except StorageError as error:
+                self._tell(error.message)
                 await self._pause(_PAUSE_SECONDS)
+            except HoldfastError as error:
+                self._tell(error.message)
+                await self._step_back()
+            except Exception as error:  # noqa: BLE001 — must not take the agents with it
+                self._log.error("events wait", exc_info=error)
+                await self._step_back()
         await self._farewell()
+
+    async def _step_back(self) -> None:
+        """Give another process the time to lead: it may reach the broker where this one cannot."""
+        with suppress(StorageError):
+            await self._leadership.resign()
+        await self._pause(_STEP_BACK_SECONDS)
 
     def stop(self) -> None:
         """Publish what is there, and let another process lead."""
@@ -78,12 +94,12 @@ class Relay:
         """Publish what is there, at most a page of each collection; whether there was any."""
         marks: dict[str, int] = {}
         try:
-            for collection, mark in (await self._outbox.unpublished()).items():
+            for collection, mark in (await self._marks.unpublished()).items():
                 if not await self._leadership.lead():
                     break
                 marks[collection] = await self._publish_page(collection, mark)
         finally:
-            await self._outbox.mark_published(marks)
+            await self._marks.raise_to(marks)
         return bool(marks)
 
     async def _publish_page(self, collection: str, mark: int) -> int:
@@ -91,7 +107,8 @@ class Relay:
         try:
             page = await self._outbox.read(collection, mark, MAX_EVENTS, _PAGE_BYTES)
         except EventsPrunedError as error:
-            # They were never kept, or somebody removed them: there is nothing to publish of them.
+            # They were never kept, or are so old that they were removed.
+            self._log.warning("events are not kept any more", error=error.message)
             return error.first_sequence - 1
         if not page.events:
             return page.last_sequence
@@ -132,7 +149,7 @@ class Relay:
         except (StorageError, HoldfastError, TimeoutError) as error:
             self._log.warning("events are left to the next relay", error=str(error))
 
-    def _tell(self, error: StorageError | HoldfastError) -> None:
+    def _tell(self, error: str) -> None:
         if not self._is_failing:
-            self._log.warning("events wait", error=error.message)
+            self._log.warning("events wait", error=error)
         self._is_failing = True

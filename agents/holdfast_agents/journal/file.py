@@ -1,6 +1,7 @@
 """The journal of an embedded service: a message log in a file."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -33,15 +34,18 @@ class FileJournal:
         if self._file is None:
             raise RuntimeError("the journal is not open")
         lines = encode_lines(agent, items, answers)
-        self._file.write(lines)
+        self._file.write(b"".join(lines))
         self._file.flush()
-        self.recorded += lines.count(b"\n")
+        self.recorded += len(lines)
         kept = asyncio.get_running_loop().create_future()
         kept.set_result(True)
         return kept
 
     async def __aenter__(self) -> Self:
-        self._file = self._path.open("ab")
+        file = self._path.open("ab+")
+        if file.tell() and not _ends_a_line(file):
+            file.write(b"\n")  # a process died while it wrote: only that line is lost
+        self._file = file
         return self
 
     async def __aexit__(
@@ -53,3 +57,8 @@ class FileJournal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _ends_a_line(file: IO[bytes]) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"

@@ -19,14 +19,14 @@ from holdfast_protocol.wire import message_fields, reply_fields
 
 def encode_lines(
     agent: str, items: Sequence[AgentMessage | Refusal], answers: Sequence[Answer]
-) -> bytes:
-    """The lines of executed messages, of one moment; empty when none was a message."""
+) -> list[bytes]:
+    """The lines of executed messages, of one moment."""
     at = format_time(utc_now())
-    return b"".join(
+    return [
         _line(agent, item, answer, at)
         for item, answer in zip(items, answers, strict=True)
         if isinstance(item, AgentMessage)
-    )
+    ]
 
 
 def _line(agent: str, message: AgentMessage, answer: Answer, at: str) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,6 +20,18 @@ _CHUNK_BYTES: Final = 1024 * 1024
 _FAREWELL_SECONDS: Final = 5.0
 
 
+@dataclass(slots=True)
+class _Entry:
+    """The lines of one batch that are still to be appended, and who waits for that."""
+
+    lines: deque[bytes]
+    kept: "asyncio.Future[bool]"
+
+    def end(self, is_kept: bool) -> None:
+        if not self.kept.done():
+            self.kept.set_result(is_kept)
+
+
 class StreamJournal:
     """Appends exchanges to the journal of a bus.
 
@@ -32,7 +45,7 @@ class StreamJournal:
     def __init__(self, bus: Bus, log: Logger) -> None:
         self._bus = bus
         self._log = log
-        self._waiting: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
@@ -44,7 +57,7 @@ class StreamJournal:
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         lines = encode_lines(agent, items, answers)
         if lines:
-            self._waiting.append((lines, kept))
+            self._waiting.append(_Entry(deque(lines), kept))
             self._arrived.set()
         else:
             kept.set_result(True)
@@ -54,31 +67,50 @@ class StreamJournal:
         while True:
             await self._arrived.wait()
             while self._waiting:
-                await self._append(self._next())
+                await self._append_next()
             self._arrived.clear()
 
-    def _next(self) -> list[tuple[bytes, "asyncio.Future[bool]"]]:
-        chunk = [self._waiting.popleft()]
-        size = len(chunk[0][0])
-        while self._waiting and size + len(self._waiting[0][0]) <= _CHUNK_BYTES:
-            chunk.append(self._waiting.popleft())
-            size += len(chunk[-1][0])
-        return chunk
-
-    async def _append(self, chunk: list[tuple[bytes, "asyncio.Future[bool]"]]) -> None:
+    async def _append_next(self) -> None:
+        """Append the lines that wait, about a MiB of them."""
+        chunk: list[bytes] = []
+        size = 0
+        touched: list[_Entry] = []
+        while self._waiting and size < _CHUNK_BYTES:
+            entry = self._waiting[0]
+            touched.append(entry)
+            while entry.lines and size < _CHUNK_BYTES:
+                chunk.append(entry.lines.popleft())
+                size += len(chunk[-1])
+            if not entry.lines:
+                self._waiting.popleft()
         is_kept = False
         try:
-            await self._bus.journal(b"".join(lines for lines, _kept in chunk))
-            is_kept = True
-            self._is_failing = False
-        except HoldfastError as error:
-            if not self._is_failing:
-                self._log.warning("not journaled; it will come again", error=str(error))
-            self._is_failing = True
+            is_kept = await self._append(b"".join(chunk))
         finally:
-            for _lines, kept in chunk:
-                if not kept.done():
-                    kept.set_result(is_kept)
+            for entry in touched:
+                if not is_kept:
+                    entry.lines.clear()  # what is left of it comes again with the rest
+                if not entry.lines:
+                    entry.end(is_kept)
+            while self._waiting and self._waiting[0].kept.done():
+                self._waiting.popleft()
+
+    async def _append(self, chunk: bytes) -> bool:
+        try:
+            await self._bus.journal(chunk)
+        except HoldfastError as error:
+            self._tell(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 — nobody is to wait for ever
+            self._log.error("not journaled; it will come again", exc_info=error)
+            return False
+        self._is_failing = False
+        return True
+
+    def _tell(self, error: str) -> None:
+        if not self._is_failing:
+            self._log.warning("not journaled; it will come again", error=error)
+        self._is_failing = True
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="journal")
@@ -93,11 +125,10 @@ class StreamJournal:
         task, self._task = self._task, None
         if task is None:
             return
-        futures = [kept for _lines, kept in self._waiting]
-        if futures and not task.done():
+        futures = [entry.kept for entry in self._waiting]
+        if futures:
             await asyncio.wait(futures, timeout=_FAREWELL_SECONDS)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        for _lines, kept in self._waiting:
-            if not kept.done():
-                kept.set_result(False)
+        for entry in self._waiting:
+            entry.end(False)

@@ -17,7 +17,7 @@ from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
 from .event_answers import EventAnswers
-from .requests import Translator, withdrawn
+from .requests import Translator, marked
 from .results import rendered, translated
 from .work import StorageWork
 
@@ -64,7 +64,11 @@ class StorageAgent(Agent[StorageWork]):
 
     def withdrawn(self, work: StorageWork) -> StorageWork | None:
         """A write that was executed already keeps its answer; another one never will be."""
-        return withdrawn(work)
+        return marked(work, cancelled=True)
+
+    def overdue(self, work: StorageWork) -> StorageWork | None:
+        """A write that was executed already keeps its answer; another one is too late now."""
+        return marked(work, deadline=0)
 
     async def perform(self, works: Sequence[StorageWork]) -> Sequence[Done[StorageWork]]:
         """Execute everything as one batch on the backend."""

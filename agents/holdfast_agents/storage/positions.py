@@ -18,6 +18,7 @@ from holdfast_backends.operations import (
     Update,
 )
 from holdfast_backends.outcomes import (
+    UNKNOWN_SEQUENCE,
     Batched,
     CollectionCounts,
     Failed,
@@ -35,6 +36,8 @@ def positions(operation: Operation | None, outcome: Outcome) -> Sequence[Positio
 
     What is only repeated stands behind its original: it holds at any time after that.
     """
+    if isinstance(outcome, Failed) and outcome.sequence == UNKNOWN_SEQUENCE:
+        return ()
     places = _of_collections(operation, outcome)
     match outcome:
         case (

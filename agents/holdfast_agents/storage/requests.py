@@ -190,9 +190,11 @@ class Translator:
             raise translated(error) from None
 
 
-def withdrawn(work: StorageWork) -> StorageWork | None:
-    """Work that only finds out whether it was executed before, and otherwise forbids it; None
-    where it has no identity to find out by."""
+def marked(
+    work: StorageWork, *, cancelled: bool = False, deadline: int | None = None
+) -> StorageWork | None:
+    """The work with this said of its identity, by which is found out whether it was executed
+    before; None where it has none."""
     match work.operation:
         case (
             Save(identity=Identity() as identity)
@@ -203,8 +205,8 @@ def withdrawn(work: StorageWork) -> StorageWork | None:
             | Renew(identity=Identity() as identity)
             | Release(identity=Identity() as identity)
         ) as operation:
-            forbidden = replace(operation, identity=replace(identity, cancelled=True))
-            return replace(work, operation=forbidden)
+            said = replace(identity, cancelled=cancelled, deadline=deadline)
+            return replace(work, operation=replace(operation, identity=said))
         case _:
             return None
 

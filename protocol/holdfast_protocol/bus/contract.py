@@ -139,6 +139,11 @@ class Bus(Protocol):
         ...
 
     @property
+    def is_local(self) -> bool:
+        """Whether all who can meet on it live in this process."""
+        ...
+
+    @property
     def blocked(self) -> bool:
         """Whether the broker takes no messages now (a memory or disk alarm)."""
         ...
@@ -213,10 +218,10 @@ class Bus(Protocol):
         ...
 
     def dead_letters(self) -> AbstractAsyncContextManager[DeadLetters]:
-        """A walk through the dead letters, oldest first.
+        """A walk through the dead letters, oldest first: on RabbitMQ only about so, see below.
 
-        Leaving it gives everything back that was not removed, and so does the end of the
-        process. Entering raises UnavailableError when the broker does not answer in time.
+        Leaving it, or the end of the process, gives back what was not removed; many letters come
+        back in another order on RabbitMQ. Entering raises UnavailableError when not in time.
         """
         ...
 

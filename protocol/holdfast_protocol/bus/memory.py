@@ -96,6 +96,10 @@ class MemoryBus:
         return self._namespace
 
     @property
+    def is_local(self) -> bool:
+        return True
+
+    @property
     def blocked(self) -> bool:
         return False
 
@@ -153,6 +157,7 @@ class MemoryBus:
 
     async def resend(self, letter: DeadLetter) -> None:
         broker = self.broker
+        check_short_string("routing_key", letter.routing_key)
         headers = resent_headers(letter)
         delivery = Delivery(
             letter.body,

@@ -66,3 +66,9 @@ def scene(bus_url: str, backend_url: str) -> Scene:
 def shared_scene(bus_url: str, shared_backend_url: str) -> Scene:
     """The same, on a store that outlives a service."""
     return Scene(bus_url, shared_backend_url, unique_name())
+
+
+@pytest.fixture
+def lasting_scene(amqp_url: str, shared_backend_url: str) -> Scene:
+    """Services that share not only a store but also a broker outside their processes."""
+    return Scene(amqp_url, shared_backend_url, unique_name())

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
+from pydantic import JsonValue
+
+from holdfast_agents.base.agent import TransientError
 from holdfast_agents.storage.agent import StorageAgent
 from holdfast_backends import Backend
 from holdfast_backends.operations import Operation
 from holdfast_backends.outcomes import Outcome
-from holdfast_protocol import AgentClient, AgentMessage
+from holdfast_protocol import AgentClient, AgentMessage, UnavailableError
 from holdfast_protocol.control import Cancel
 from tests.conformance.service.scene import Scene, soon, until
 
@@ -113,3 +116,18 @@ async def test_a_client_cancels_what_waits_in_the_queue(scene: Scene) -> None:
                 assert response.error_type == "cancelled"
                 assert (await client.storage.count()) == 0
             assert service.ready
+
+
+async def test_an_index_whose_declaration_is_unconfirmed_is_not_called_cancelled(
+    scene: Scene,
+) -> None:
+    """What has no identity may have been done by the attempt before."""
+    async with scene.backend() as backend:
+        agent = StorageAgent(backend)
+        payload: dict[str, JsonValue] = {"paths": ["owner"]}
+        message = AgentMessage(action="storage_index", payload=payload, id="i", sender="tester")
+        agent.cancellations.add(Cancel("i", "tester"))
+        prepared = agent.prepare([message])
+        lost = TransientError(UnavailableError("The store went away"))
+        (answer,) = await agent.execute(prepared, after=lost)
+    assert answer.reply.error_type == "unavailable"

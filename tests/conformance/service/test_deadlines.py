@@ -57,3 +57,20 @@ async def test_a_client_tells_the_broker_when_nobody_waits_any_more(scene: Scene
             assert await client.storage.count() == 0
     assert letters[0].reason == "expired"
     assert letters[0].routing_key.startswith("storage.")
+
+
+async def test_what_was_done_in_time_is_answered_also_when_it_comes_again_too_late(
+    scene: Scene,
+) -> None:
+    """Its reply, or its place in the journal, was lost after the commit."""
+    async with scene.backend() as backend:
+        agent = StorageAgent(backend)
+        deadline = datetime.now(UTC) + timedelta(seconds=0.2)
+        first = await agent.handle_message(save(deadline))
+
+        async def has_passed() -> bool:
+            return datetime.now(UTC) >= deadline
+
+        await until(has_passed)
+        again = await agent.handle_message(save(deadline))
+    assert (again.result, again.meta["replayed"]) == (first.result, True)

@@ -8,7 +8,8 @@ from holdfast_backends.operations import Save
 from holdfast_protocol import NotFoundError
 from holdfast_protocol.bus.contract import Broadcast
 from holdfast_protocol.events import decode_events
-from tests.conformance.service.scene import Scene, soon, take, until
+from holdfast_protocol.ids import uuid7
+from tests.conformance.service.scene import Scene, soon, take
 
 
 async def test_every_change_reaches_a_subscriber_in_sequence(scene: Scene) -> None:
@@ -100,10 +101,6 @@ async def test_a_start_that_is_pruned_says_from_where_one_can_start(scene: Scene
         async with client.subscribe("tasks.*", after=0) as events:
             await take(events, 3)
 
-        async def published() -> bool:
-            return not await service.backend.outbox.unpublished()
-
-        await until(published)
         await service.backend.sweep()
         with pytest.raises(NotFoundError, match="you can start after 3") as refusal:
             async with client.subscribe("tasks.*", after=1) as events:
@@ -144,21 +141,23 @@ async def test_an_event_alone_is_announced_to_plain_consumers(scene: Scene) -> N
     assert all(broadcast.body.startswith(b"{") for broadcast in told)
 
 
-async def test_what_was_committed_before_a_death_is_published_after_it(shared_scene: Scene) -> None:
+async def test_what_was_committed_before_a_death_is_published_after_it(
+    lasting_scene: Scene,
+) -> None:
     """The outbox is filled by a process that never comes to publish."""
     heard: asyncio.Queue[Broadcast] = asyncio.Queue()
-    async with shared_scene.bus() as bus:
+    async with lasting_scene.bus() as bus:
         await bus.listen("events", ["#"], heard.put_nowait)
-        async with shared_scene.backend() as backend:
+        async with lasting_scene.backend() as backend:
             await backend.execute([Save({"n": number}) for number in range(3)])
-        async with shared_scene.service():
+        async with lasting_scene.service():
             told = [decode_events((await soon(heard.get())).body)[0] for _ in range(3)]
     assert [event.sequence for event in told] == [1, 2, 3]
 
 
-async def test_of_several_services_one_publishes(shared_scene: Scene) -> None:
+async def test_of_several_services_one_publishes(lasting_scene: Scene) -> None:
     heard: asyncio.Queue[Broadcast] = asyncio.Queue()
-    service, client = shared_scene.service, shared_scene.client
+    service, client = lasting_scene.service, lasting_scene.client
     async with service() as first, service(), service(), client() as speaker:
         await first.bus.listen("events", ["tasks.*"], heard.put_nowait)
         async with speaker.subscribe("tasks.*") as events:
@@ -189,3 +188,19 @@ async def test_without_events_changes_are_counted_and_not_kept(scene: Scene) -> 
         response = await client.request("storage", "storage_events", {"after": 0})
     assert saved.sequence == 1
     assert (response.error_type, response.details["first_sequence"]) == ("not_found", 2)
+
+
+async def test_a_service_inside_a_process_takes_no_events_from_others(lasting_scene: Scene) -> None:
+    """A tool opens the store of a running service: what it publishes stays with it."""
+    heard: asyncio.Queue[Broadcast] = asyncio.Queue()
+    async with lasting_scene.backend() as backend:
+        await backend.execute([Save({"n": 0})])
+    tool = Scene(f"memory://{uuid7()}", lasting_scene.backend_url, "tool")
+    async with tool.service(), tool.client() as inside, inside.subscribe("tasks.*") as events:
+        await inside.storage.save({"n": 1})
+        assert [event.sequence for event in await take(events, 1)] == [2]
+    async with lasting_scene.bus() as bus:
+        await bus.listen("events", ["#"], heard.put_nowait)
+        async with lasting_scene.service():
+            told = [decode_events((await soon(heard.get())).body)[0] for _ in range(2)]
+    assert [event.sequence for event in told] == [1, 2]

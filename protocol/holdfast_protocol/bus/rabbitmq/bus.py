@@ -76,6 +76,10 @@ class RabbitBus:
         return self._namespace
 
     @property
+    def is_local(self) -> bool:
+        return False
+
+    @property
     def blocked(self) -> bool:
         return self._is_open and self._publishing.blocked
 
