@@ -113,27 +113,23 @@ class DeadLetterDesk:
         stays the same): it takes effect once. Messages of an array without ids of their own
         have none, as always when such an array is delivered twice.
 
-        What cannot be sent (nobody is bound, the queue takes no more) stays and counts as
-        failed. No letter is sent twice in a walk: one that comes back is behind its end.
+        What cannot be sent (nobody is bound, the queue takes no more, no message could be made
+        of it) stays and counts as failed. No letter is sent twice in a walk: one that comes
+        back is behind its end.
         """
         resender = Resender(self._bus)
-        matched = done = 0
+        matched = 0
         try:
             async with self._walk(choice, on_progress) as walk:
                 async for letters in walk.parts():
                     matched = walk.matched
-                    if choice.dry_run:
-                        continue
-                    sent, fatal = await resender.send(letters)
-                    await walk.remove(sent)
-                    done += len(sent)
-                    if fatal is not None:
-                        raise fatal
+                    if not choice.dry_run:
+                        await resender.pass_on(letters, walk)
         except UnavailableError as error:
-            raise _interrupted(error, {"replayed": done}) from error
+            raise _interrupted(error, {"replayed": resender.done}) from error
         failed = resender.failures.total()
         result = DeadLettersReplayed(
-            matched=matched, replayed=done, failed=failed, dry_run=choice.dry_run
+            matched=matched, replayed=resender.done, failed=failed, dry_run=choice.dry_run
         )
         return Replayed(result, dict(resender.failures))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from holdfast_protocol.bus.checks import fits_short_string
 from holdfast_protocol.bus.messages import DeadLetter, Delivery
 
 REASON = "x-holdfast-reason"
@@ -102,7 +103,7 @@ def dead_letter_from(
     return DeadLetter(
         id=message_id or _digest(body, routing_key, death.at),
         body=body,
-        routing_key=routing_key or headers.get(ROUTING_KEY, ""),
+        routing_key=routing_key or _routing_key(headers),
         reason=death.reason,
         error=error,
         agent=death.agent,
@@ -113,6 +114,13 @@ def dead_letter_from(
         headers=headers,
         tag=tag,
     )
+
+
+def _routing_key(headers: Mapping[str, str]) -> str:
+    """The one in our header, which is anybody's to write; "", which nobody is bound for, where
+    no message could have it."""
+    told = headers.get(ROUTING_KEY, "")
+    return told if fits_short_string(told) else ""
 
 
 def _digest(body: bytes, routing_key: str, at: datetime | None) -> str:

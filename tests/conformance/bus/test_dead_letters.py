@@ -1,9 +1,14 @@
 """Dead letters: what is kept, what is added, and what a sender cannot forge."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from holdfast_protocol.bus.contract import Bus, Delivery, Publication
+from holdfast_protocol.bus.deadletters import dead_letter_from
+from holdfast_protocol.errors import ValidationError
 from tests.conformance.bus.harness import Harness, take
 
 
@@ -87,6 +92,45 @@ async def test_dead_letters_of_the_same_message_are_all_kept(harness: Harness, b
     assert {letter.headers["x-holdfast-reason"] for letter in letters} == {
         str(number) for number in range(20)
     }
+
+
+@pytest.mark.parametrize("routing_key", ["storage." + "a" * 300, "storage.\ud800"])
+async def test_a_letter_whose_way_no_message_can_go_is_refused(bus: Bus, routing_key: str) -> None:
+    consumer = await bus.consume("storage")
+    await bus.dead_letter(_delivery(), reason="r", error="e", agent="storage")
+    async with bus.dead_letters() as walk:
+        (letter,) = await walk.take(1)
+        with pytest.raises(ValidationError, match="routing_key is not text of at most 255"):
+            await bus.resend(replace(letter, routing_key=routing_key))
+        await bus.resend(letter)
+    (delivery,) = await take(consumer, 1)
+    assert delivery.body == b"x"
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        ("storage.x", "storage.x"),
+        ("k" * 255, "k" * 255),
+        ("k" * 256, ""),
+        ("ü" * 128, ""),
+        ("\ud800", ""),
+    ],
+)
+def test_a_routing_key_that_a_header_tells_is_one_that_a_message_can_have(
+    told: str, taken: str
+) -> None:
+    letter = dead_letter_from(
+        body=b"x",
+        routing_key="",
+        message_id=None,
+        reply_to=None,
+        correlation_id=None,
+        headers={"x-holdfast-routing-key": told},
+        death=None,
+        tag=None,
+    )
+    assert letter.routing_key == taken
 
 
 def _delivery(

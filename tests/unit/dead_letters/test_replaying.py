@@ -220,3 +220,63 @@ async def test_a_cancelled_replay_gives_back_what_it_holds() -> None:
             await replaying
         assert await left(bus) == ["a", "b"]
         assert (await desk.list()).total == 2
+
+
+class Choking(MemoryBus):
+    """Fails in a way that nobody foresaw at letters `poison`."""
+
+    async def resend(self, letter: DeadLetter) -> None:
+        if letter.id.startswith("poison"):
+            raise ValueError("not this one")
+        await super().resend(letter)
+
+
+async def test_a_letter_that_nothing_can_send_stops_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened(Choking) as bus:
+        await bury_many(bus, ["a", "poison1", "poison2", "b"])
+        bus.broker.declare_queue(bus.namespace, "storage")
+        replayed = await DeadLetterDesk(bus).replay(EVERYTHING)
+        assert (replayed.result.replayed, replayed.result.failed) == (2, 2)
+        assert replayed.failures == {"internal_error": 2}
+        assert await left(bus) == ["poison1", "poison2"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "The dead letter 'poison1' cannot be sent again: ValueError",
+        "The dead letter 'poison2' cannot be sent again: ValueError",
+    ]
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False]
+
+
+async def test_a_letter_whose_way_no_message_can_go_stops_no_other() -> None:
+    async with opened() as bus:
+        await bury_many(bus, ["long"], to="storage." + "a" * 300)
+        await bury_many(bus, ["good"])
+        bus.broker.declare_queue(bus.namespace, "storage")
+        replayed = await DeadLetterDesk(bus).replay(EVERYTHING)
+        assert replayed.failures == {"validation_error": 1}
+        assert await left(bus) == ["long"]
+
+
+async def test_a_replay_that_is_cancelled_removes_what_it_has_sent() -> None:
+    class Slow(MemoryBus):
+        """Never gets over letter `slow`."""
+
+        async def resend(self, letter: DeadLetter) -> None:
+            if letter.id == "slow":
+                stuck.set()
+                await asyncio.Event().wait()
+            await super().resend(letter)
+
+    stuck = asyncio.Event()
+    async with opened(Slow) as bus:
+        # The last is sent in the same moment as the one that hangs, the others before.
+        await bury_many(bus, [*map(str, range(70)), "slow", "z"])
+        bus.broker.declare_queue(bus.namespace, "storage")
+        replaying = asyncio.create_task(DeadLetterDesk(bus).replay(EVERYTHING))
+        await stuck.wait()
+        assert len(await arrived(bus, "storage", 71)) == 71
+        replaying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await replaying
+        assert await left(bus) == ["slow"]

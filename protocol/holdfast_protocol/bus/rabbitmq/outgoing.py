@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from pamqp.commands import Basic
 
-from holdfast_protocol.bus.checks import expiration_ms, fits_short_string
+from holdfast_protocol.bus.checks import check_short_string, expiration_ms, fits_short_string
 from holdfast_protocol.bus.deadletters import dead_letter_headers, resent_headers
 from holdfast_protocol.bus.messages import DeadLetter, Delivery, Publication
 from holdfast_protocol.bus.rabbitmq.direct import DirectReplies, is_direct_address
@@ -73,6 +73,7 @@ class Outgoing:
                 raise UnavailableError("The dead letters take no more") from rejected
 
     async def resend(self, letter: DeadLetter) -> None:
+        check_short_string("routing_key", letter.routing_key)
         properties = Basic.Properties(
             delivery_mode=_PERSISTENT,
             headers=dict(resent_headers(letter)),
