@@ -1,8 +1,9 @@
 """Which change events a subscriber has, and which it misses. Nothing here waits.
 
 Batches of events arrive by themselves: at least once, in order, and sometimes not at all. A
-batch that continues what was seen is taken. After a gap, or when there was no room, the
-collection is `behind`, and what it misses is fetched from the store, page by page.
+batch that continues what was seen, and leaves nothing out, is taken. After a gap, or when there
+was no room, the collection is `behind`, and what it misses is fetched from the store, page by
+page.
 Source: the wire contract, section 9.
 """
 
@@ -11,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-
 from holdfast_protocol.client.answers import unexpected
+from holdfast_protocol.client.event_batches import is_consecutive, read_batch, rising, size_of
 from holdfast_protocol.errors import HoldfastError
-from holdfast_protocol.events import ChangeEvent, EventPattern, decode_events
+from holdfast_protocol.events import ChangeEvent, EventPattern
 
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 
@@ -135,7 +135,7 @@ class Inbox:
             self.fall_behind(follow)
             return
         try:
-            events = _batch(collection, body)
+            events = read_batch(collection, body)
         except HoldfastError:
             if follow is not None:  # else anybody could make it grow
                 self.fall_behind(follow)
@@ -154,13 +154,13 @@ class Inbox:
         Raises InternalError for a page that leads nowhere.
         """
         follow.fetching = False
-        new = _rising(page, follow.seen)
+        new = rising(page, follow.seen)
         if page and not new:
             self._let_go(follow)
             raise unexpected("progress from event to event")
         if new:
             wanted = self._wanted(new)
-            self._put(follow, wanted, _size(wanted), new[-1].sequence)
+            self._put(follow, wanted, size_of(wanted), new[-1].sequence)
         complete = not page or follow.seen >= last_sequence
         if complete:
             follow.seen = max(follow.seen, last_sequence)
@@ -174,14 +174,17 @@ class Inbox:
         if not fits:
             return  # it is still behind
         if last > follow.seen:
-            self._put(follow, _rising(held, follow.seen), size, last)
+            self._put(follow, rising(held, follow.seen), size, last)
         follow.behind = False
         self._behind.pop(follow.collection, None)
 
     def _continue(self, follow: Follow, events: list[ChangeEvent], size: int) -> None:
         holds = follow.fetching and follow.held_to > 0
         last = follow.held_to if follow.fetching else follow.seen
-        new = _rising(events, last)
+        if not is_consecutive(events):
+            self.fall_behind(follow)  # the relay leaves nothing out: the store knows better
+            return
+        new = rising(events, last)
         if not new:
             return
         wanted = self._wanted(new)
@@ -224,25 +227,3 @@ class Inbox:
         if self._count + count > self._max_count:
             return True
         return self._bytes > 0 and self._bytes + size > MAX_WAITING_BYTES
-
-
-def _batch(collection: str, body: bytes) -> list[ChangeEvent]:
-    events = decode_events(body)
-    if any(event.collection != collection for event in events):
-        raise unexpected("batch of one collection")
-    return events
-
-
-def _size(events: Sequence[ChangeEvent]) -> int:
-    """About as many bytes as they had on the wire."""
-    return len(orjson.dumps([event.document for event in events]))
-
-
-def _rising(events: Sequence[ChangeEvent], after: int) -> list[ChangeEvent]:
-    """The events above `after`, each above the one before it."""
-    rising: list[ChangeEvent] = []
-    for event in events:
-        if event.sequence > after:
-            rising.append(event)
-            after = event.sequence
-    return rising

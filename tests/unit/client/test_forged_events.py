@@ -1,17 +1,59 @@
 """What is published by others than the agent costs a subscription little, and never an event."""
 
-from holdfast_protocol.events import MAX_EVENTS_BYTES
-from tests.unit.client.ledger import Ledger, publish
+from holdfast_protocol.events import MAX_EVENTS_BYTES, encode_event
+from holdfast_protocol.jsonbytes import join_array
+from holdfast_protocol.limits import MAX_INTEGER
+from tests.unit.client.ledger import Ledger, changed, publish
 from tests.unit.client.scenes import scene
-from tests.unit.client.test_subscribing import sequences
+from tests.unit.client.test_subscribing import nothing_comes, sequences, take
 from tests.unit.client.virtualtime import in_virtual_time, now
 
 
 @in_virtual_time
 async def test_a_body_longer_than_any_batch_is_fetched_instead() -> None:
     ledger = Ledger()
+    ledger.change()
     async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
         publish(at.broker, b"[" + b"{}," * MAX_EVENTS_BYTES + b"{}]", "tasks")
         ledger.change()
-        assert await sequences(events, 1) == [("tasks", 1)]
+        assert await sequences(events, 1) == [("tasks", 2)]
         assert (ledger.fetches, now()) == (1, 0)
+
+
+def forged(*sequences: int, collection: str = "tasks") -> bytes:
+    """A batch that the store knows nothing of."""
+    return join_array(
+        [encode_event(collection, "created", 666, 1, n, None, None, 0, b"{}") for n in sequences]
+    )
+
+
+@in_virtual_time
+async def test_a_gap_within_a_batch_silences_nothing() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
+        for last in (MAX_INTEGER, 9, 3):
+            changed(at.broker, ledger, "tasks")
+            (event,) = await take(events, 1)
+            publish(at.broker, forged(event.sequence + 1, last))
+            publish(at.broker, forged(event.sequence + 1, event.sequence + 1))
+            changed(at.broker, ledger, "tasks")
+            (event,) = await take(events, 1)
+            assert event.record_id == 7
+        assert await nothing_comes(events)
+        assert events.positions == {"tasks": 6}
+
+
+@in_virtual_time
+async def test_nor_while_a_page_is_fetched() -> None:
+    ledger = Ledger()
+    ledger.change()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*", after=0) as events:
+
+        def forge() -> None:
+            ledger.after_reading = lambda: None
+            publish(at.broker, forged(2, MAX_INTEGER))
+            changed(at.broker, ledger, "tasks")
+
+        ledger.after_reading = forge
+        assert await sequences(events, 2) == [("tasks", 1), ("tasks", 2)]
+        assert await nothing_comes(events)
