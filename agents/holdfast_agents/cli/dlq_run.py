@@ -87,22 +87,30 @@ def replay_letters(place: Place, choice: Choice, *, as_json: bool) -> None:
 
 def purge_letters(place: Place, choice: Choice, *, confirmed: bool, as_json: bool) -> None:
     """Remove letters, and tell how many."""
-    asks = not (confirmed or choice.dry_run)
-    if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        fail(_UNUSABLE, ExitCode.USAGE)
-    if asks:
-        # Without the limit: a walk to the end leaves the letters in their order.
-        counted = _purged(place, replace(choice, dry_run=True, limit=None), quiet=as_json)
-        count = min(counted.matched, choice.limit or counted.matched)
-        if count:
-            if not typer.confirm(f"Remove {_letters(count)} for good?", default=False, err=True):
-                fail("nothing was removed")
-            # What came since is not what was agreed to.
-            choice = replace(choice, limit=count)
+    if not (confirmed or choice.dry_run):
+        choice = _agreed(place, choice, quiet=as_json)
     result = _purged(place, choice, quiet=as_json)
     verb = "would remove" if result.dry_run else "removed"
     done = result.matched if result.dry_run else result.purged
     _conclude(choice, result, f"{verb} {_letters(done)}", as_json)
+
+
+def _agreed(place: Place, choice: Choice, *, quiet: bool) -> Choice:
+    """The choice as it was counted, shown and agreed to; the end of the command if it was not."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        fail(_UNUSABLE, ExitCode.USAGE)
+    # Without the limit: a walk to the end leaves the letters in their order.
+    counted = _purged(place, replace(choice, dry_run=True, limit=None), quiet=quiet)
+    count = min(counted.matched, choice.limit or counted.matched)
+    if not count:
+        # There may be some by now, of which nobody was asked.
+        nothing = DeadLettersPurged(matched=0, purged=0, dry_run=False)
+        _conclude(choice, nothing, f"removed {_letters(0)}", quiet)
+        raise typer.Exit
+    if not typer.confirm(f"Remove {_letters(count)} for good?", default=False, err=True):
+        fail("nothing was removed")
+    # What came since is not what was agreed to.
+    return replace(choice, limit=count)
 
 
 def _purged(place: Place, choice: Choice, *, quiet: bool) -> DeadLettersPurged:

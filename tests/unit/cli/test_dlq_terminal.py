@@ -5,9 +5,14 @@ import os
 import pty
 import re
 import sys
+from contextlib import suppress
 
 import pytest
+import typer
 
+from holdfast_agents.cli import dlq_run
+from holdfast_agents.dead_letters import Choice, DeadLetterDesk, Progress
+from holdfast_protocol.actions import DeadLettersPurged
 from holdfast_protocol.bus.contract import Bus, Delivery
 from holdfast_protocol.bus.opening import open_bus
 from tests.services import unique_name
@@ -83,3 +88,49 @@ async def test_it_asks_and_does_what_was_answered(amqp_url: str) -> None:
         assert code == 0
         assert "removed 2 dead letters" in said
         assert await total(bus) == 1
+
+
+@pytest.mark.parametrize("letters", [0, 2])
+def test_nothing_that_comes_after_the_count_is_removed(
+    amqp_url: str,
+    letters: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Late(DeadLetterDesk):
+        """Another letter is there as soon as they have been counted."""
+
+        def __init__(self, bus: Bus) -> None:
+            super().__init__(bus)
+            self._late = bus
+
+        async def purge(self, choice: Choice, *rest: Progress | None) -> DeadLettersPurged:
+            purged = await super().purge(choice, *rest)
+            if choice.dry_run:
+                await bury(self._late, 1)
+            return purged
+
+    async def prepare() -> None:
+        async with open_bus(place.bus, namespace=place.namespace) as bus:
+            await bury(bus, letters)
+
+    async def remaining() -> int:
+        async with open_bus(place.bus, namespace=place.namespace) as bus:
+            return await total(bus)
+
+    def confirm(text: str, **_: object) -> bool:
+        questions.append(text)
+        return True
+
+    questions: list[str] = []
+    place = dlq_run.Place(amqp_url, unique_name())
+    asyncio.run(prepare())
+    monkeypatch.setattr(dlq_run, "DeadLetterDesk", Late)
+    monkeypatch.setattr(typer, "confirm", confirm)
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    with suppress(typer.Exit):
+        dlq_run.purge_letters(place, Choice(), confirmed=False, as_json=False)
+    assert questions == ["Remove 2 dead letters for good?"] * bool(letters)
+    assert f"removed {letters} dead letters" in capsys.readouterr().out
+    assert asyncio.run(remaining()) == 1
