@@ -1,9 +1,13 @@
 """A dead letter as it is told to others: bounded, whatever a sender has put into it."""
 
+from functools import partial
 from typing import Final
+
+from pydantic import JsonValue
 
 from holdfast_protocol.actions import DeadLetter, DeadLetterDetail
 from holdfast_protocol.bus.messages import DeadLetter as Letter
+from holdfast_protocol.codec import compact_json
 from holdfast_protocol.jsontext import NotJsonError
 
 from .contents import beside, read_contents, read_json
@@ -34,17 +38,24 @@ async def summary_of(letter: Letter) -> DeadLetter:
 
 
 async def detail_of(letter: Letter, *, max_bytes: int) -> DeadLetterDetail:
-    """The same with the body: as JSON where it is one of at most `max_bytes` and writing it
-    again loses nothing of it, else its beginning as text."""
+    """The same with the body: as JSON where it is one and writing it again loses nothing of it
+    and takes at most `max_bytes`, else its beginning as text."""
     summary = (await summary_of(letter)).model_dump()
-    if len(letter.body) <= max_bytes:
-        try:
-            message = await beside(read_json, letter.body)
-        except NotJsonError:
-            message = None
-        if message is not None:
-            return DeadLetterDetail(**summary, message=message)
+    try:
+        message = await beside(partial(_rewritable, max_bytes=max_bytes), letter.body)
+    except NotJsonError:
+        message = None
+    if message is not None:
+        return DeadLetterDetail(**summary, message=message)
     return DeadLetterDetail(**summary, text=beginning_of(letter.body))
+
+
+def _rewritable(body: bytes, *, max_bytes: int) -> JsonValue:
+    value = read_json(body)
+    # Not the body's size: `1e15` is written again as `1000000000000000.0`, blanks are not.
+    if len(compact_json(value)) > max_bytes:
+        raise NotJsonError("is too large to be told")
+    return value
 
 
 def beginning_of(body: bytes) -> str:

@@ -15,6 +15,7 @@ from holdfast_agents.dead_letters import dead_letter_actions
 from holdfast_protocol import AgentClient
 from holdfast_protocol.actions import DEAD_LETTER_ACTIONS
 from holdfast_protocol.bus.memory import MemoryBus
+from holdfast_protocol.codec import compact_json
 from holdfast_protocol.errors import NotFoundError, ValidationError
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from tests.unit.dead_letters.letters import bury, bury_many, left, opened
@@ -139,6 +140,24 @@ async def test_a_body_over_the_response_limit_is_cut() -> None:
         shown = await ask(client, "agent_dead_letter", id="one")
         assert shown["message"] is None
         assert len(shown["text"]) == 65_536
+
+
+async def test_a_body_that_grows_beyond_the_response_limit_when_it_is_told_is_cut() -> None:
+    limit = 2 * 1024 * 1024
+    async with serving(response_limit=limit) as (bus, client):
+        await bury(bus, b"[" + b"1e15," * 200_000 + b"1]", letter_id="numbers")
+        await bury(bus, b"\0" * 100_000, letter_id="escapes")
+        for letter_id in ("numbers", "escapes"):
+            response = await client.request("storage", "agent_dead_letter", {"id": letter_id})
+            assert isinstance(response.result, dict)
+            assert response.result["message"] is None
+            assert len(compact_json(response.result)) < limit
+
+
+async def test_a_body_that_shrinks_below_the_response_limit_when_it_is_told_is_whole() -> None:
+    async with serving(response_limit=2 * 1024 * 1024) as (bus, client):
+        await bury(bus, b"[" + b" " * 3_000_000 + b"1]", letter_id="one")
+        assert (await ask(client, "agent_dead_letter", id="one"))["message"] == [1]
 
 
 async def test_an_unknown_letter_is_not_found() -> None:
