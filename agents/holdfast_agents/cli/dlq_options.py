@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _AGE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_LONGEST: Final = 3_155_760_000  # seconds: a hundred years
+_YEARS: Final = 100  # the longest age
+_LONGEST: Final = _YEARS * 31_557_600  # seconds
 
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="ID", help="Ids, as `dlq list` tells them.")
@@ -100,7 +101,9 @@ def parse_age(option: str, text: str | None) -> float | None:
     if text is None:
         return None
     match = _AGE.fullmatch(text)
-    seconds = float(match[1]) * _SECONDS[match[2]] if match is not None else -1.0
-    if not 0 <= seconds <= _LONGEST:
+    if match is None:
         fail(f"{option} is a number with s, m, h or d behind it, e.g. 90s or 2h", ExitCode.USAGE)
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST:
+        fail(f"{option} is at most {_YEARS} years, {_LONGEST // _SECONDS['d']}d", ExitCode.USAGE)
     return seconds
