@@ -167,15 +167,16 @@ class Executor:
         if head is None or any(save.collection != collection for save in saves):
             return None
         workspace = self._workspace(Loaded({collection: head}, {}, {}))
-        identities = [save.identity for save in saves]
-        outcomes = [
-            point_outcome(save, identity, workspace)
-            for save, identity in zip(saves, identities, strict=True)
-        ]
-        changes = workspace.changes()
-        if not await self._store.append(collection, head, changes):
+        outcomes: list[Outcome] = []
+
+        def prepare() -> Changes:
+            workspace.now = self._clock()  # the store may have waited long for its turn
+            outcomes.extend(point_outcome(save, save.identity, workspace) for save in saves)
+            return workspace.changes()
+
+        if not await self._store.append(collection, head, prepare):
             return None
-        self._committed(changes)
+        self._committed(workspace.changes())
         self._heads[collection] = workspace.head(collection)
         return outcomes
 

@@ -6,7 +6,7 @@ It keeps the same bytes as the durable stores do, so that what it hands out is n
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -106,9 +106,9 @@ class MemoryStore:
         async with self._lock:
             yield _MemoryUnit(self)
 
-    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+    async def append(self, collection: str, expected: Head, prepare: Callable[[], Changes]) -> bool:
         """Not worth it here: a unit costs nothing."""
-        del collection, expected, changes
+        del collection, expected, prepare
         return False
 
     async def scan_once(

@@ -8,7 +8,7 @@ A store knows nothing of filters, versions, patches, duplicates or cursors: the 
 rows in the order of their bytes, and commits a set of changes atomically.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -263,10 +263,14 @@ class Store(Protocol):
         """
         ...
 
-    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+    async def append(self, collection: str, expected: Head, prepare: Callable[[], Changes]) -> bool:
         """Commit new records of one collection, all under new integer ids, with their events
         (one for each, in order, or none at all), without a unit around them; as durable as a
         unit's commit.
+
+        `prepare` gives them. It is called at most once, after every wait for a turn and for a
+        connection: by then deadlines may have passed, and instants must not be older than the
+        commit.
 
         `expected` is the collection's head as the caller remembers it. False when it is another
         by now, a message's reply is kept already, or the store does not do this: then nothing

@@ -1,6 +1,6 @@
 """The store itself: opening it, and handing out snapshots and units."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -118,9 +118,9 @@ class RedisStore:
                 await stack.enter_async_context(lease.held())
             yield RedisUnit(client, self._layout, lease, everything=everything)
 
-    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+    async def append(self, collection: str, expected: Head, prepare: Callable[[], Changes]) -> bool:
         """See store.Store; not worth it here: a unit costs one round trip more."""
-        del collection, expected, changes
+        del collection, expected, prepare
         return False
 
     async def scan_once(

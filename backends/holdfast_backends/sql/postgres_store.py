@@ -1,7 +1,7 @@
 """The store on PostgreSQL: many processes on many machines, one lock for each collection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
@@ -100,13 +100,16 @@ class PostgresStore:
         ):
             yield PostgresUnit(session, self._statements, collections, everything=everything)
 
-    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+    async def append(self, collection: str, expected: Head, prepare: Callable[[], Changes]) -> bool:
         """As `store.Store.append`: one statement, which is its own transaction."""
-        reached = changes.heads.get(collection)
-        if reached is None or not is_appendable(expected, reached, changes):
+        if expected.slots:
             return False
-        arguments = append_arguments(collection, expected, reached, changes)
         async with turn(self._writing, self._timeout), self._pool.session(None) as session:
+            changes = prepare()
+            reached = changes.heads.get(collection)
+            if reached is None or not is_appendable(expected, reached, changes):
+                return False
+            arguments = append_arguments(collection, expected, reached, changes)
             try:
                 answer = await session.change(texts.APPEND, arguments)
             except CommitConflictError:

@@ -96,10 +96,11 @@ class PostgresUnit(PostgresSnapshot):
         await self._connection.commit()
 
 
-def is_appendable(expected: Head, reached: Head | None, changes: Changes) -> bool:
-    """Whether `holdfast_append` can do all of it: it numbers records and events itself, without
-    gaps, and takes the sender and id of each event from the reply in the same place."""
-    if reached is None or expected.slots or len(changes.heads) != 1:
+def is_appendable(expected: Head, reached: Head, changes: Changes) -> bool:
+    """Whether `holdfast_append` can do all of it in a collection without indexes: it numbers
+    records and events itself, without gaps, and takes the sender and id of each event from the
+    reply in the same place."""
+    if len(changes.heads) != 1:
         return False
     count = len(changes.rows)
     if reached.next_id - expected.next_id != count or reached.sequence - expected.sequence != count:

@@ -1,7 +1,7 @@
 """The store on SQLite: one file, for one machine; readers never wait, writers take turns."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -99,9 +99,9 @@ class SqliteStore:
         ):
             yield SqliteUnit(session, self._statements)
 
-    async def append(self, collection: str, expected: Head, changes: Changes) -> bool:
+    async def append(self, collection: str, expected: Head, prepare: Callable[[], Changes]) -> bool:
         """As `store.Store.append`; not worth it here: a unit has no round trips."""
-        del collection, expected, changes
+        del collection, expected, prepare
         return False
 
     async def scan_once(

@@ -72,6 +72,11 @@ async def with_head(store: Store, head: Head) -> None:
         await unit.commit(Changes(heads={TASKS: head}))
 
 
+async def append(store: Store, expected: Head, changes: Changes) -> bool:
+    """Ask for an append of what is known beforehand."""
+    return await store.append(TASKS, expected, lambda: changes)
+
+
 async def nothing_was_kept(store: Store, head: Head) -> None:
     """Assert that the collection holds nothing but this head."""
     assert await contents(store) == []
@@ -85,7 +90,7 @@ async def nothing_was_kept(store: Store, head: Head) -> None:
 async def test_an_append_is_all_there_or_was_declined(store: Store) -> None:
     head, rows = Head(1, sequence=4), [row(1, {"n": 1}), row(2, {"n": 2})]
     await with_head(store, head)
-    done = await store.append(TASKS, head, new_rows(*rows, after=head, messages=["m", "n"]))
+    done = await append(store, head, new_rows(*rows, after=head, messages=["m", "n"]))
     loaded = await load(store, Wanted([TASKS], [], [("me", "m"), ("me", "n")]))
     assert loaded.heads == {TASKS: Head(3, sequence=6) if done else head}
     assert len(loaded.replies) == (2 if done else 0)
@@ -97,12 +102,12 @@ async def test_an_append_is_all_there_or_was_declined(store: Store) -> None:
 @pytest.mark.parametrize("other", [Head(1, sequence=4), Head(5, sequence=3), Head(5, sequence=5)])
 async def test_an_append_on_another_head_is_declined(store: Store, other: Head) -> None:
     await with_head(store, Head(5, sequence=4))
-    assert not await store.append(TASKS, other, new_rows(row(other.next_id, {}), after=other))
+    assert not await append(store, other, new_rows(row(other.next_id, {}), after=other))
     await nothing_was_kept(store, Head(5, sequence=4))
 
 
 async def test_an_append_to_a_collection_without_a_head_is_declined(store: Store) -> None:
-    assert not await store.append(TASKS, Head(1), new_rows(row(1, {}), after=Head(1)))
+    assert not await append(store, Head(1), new_rows(row(1, {}), after=Head(1)))
     assert await contents(store) == []
     assert await outbox(store) == []
     assert await store.heads() == {}
@@ -111,8 +116,8 @@ async def test_an_append_to_a_collection_without_a_head_is_declined(store: Store
 async def test_an_append_under_declared_indexes_is_declined(store: Store) -> None:
     head = Head(1, (OWNER,))
     await with_head(store, head)
-    assert not await store.append(TASKS, head, new_rows(row(1, {}), after=head))
-    assert not await store.append(TASKS, Head(1), new_rows(row(1, {}), after=Head(1)))
+    assert not await append(store, head, new_rows(row(1, {}), after=head))
+    assert not await append(store, Head(1), new_rows(row(1, {}), after=Head(1)))
     await nothing_was_kept(store, head)
 
 
@@ -122,7 +127,7 @@ async def test_an_append_of_a_known_message_commits_nothing(store: Store) -> Non
         await unit.commit(Changes(replies={("me", "m"): reply("first")}))
     rows = [row(1, {}), row(2, {})]
     changes = new_rows(*rows, after=Head(1), messages=["n", "m"])
-    assert not await store.append(TASKS, Head(1), changes)
+    assert not await append(store, Head(1), changes)
     loaded = await load(store, Wanted([TASKS], [], [("me", "m"), ("me", "n")]))
     assert loaded.replies == {("me", "m"): reply("first")}
     await nothing_was_kept(store, Head(1))
@@ -133,7 +138,7 @@ async def test_an_append_with_messages_of_some_rows_only_is_declined(store: Stor
     await with_head(store, Head(1))
     changes = new_rows(row(1, {}), row(2, {}), after=Head(1))
     changes.replies = {("me", "m"): reply("m")}
-    assert not await store.append(TASKS, Head(1), changes)
+    assert not await append(store, Head(1), changes)
     await nothing_was_kept(store, Head(1))
     assert (await load(store, Wanted([], [], [("me", "m")]))).replies == {}
 
@@ -143,7 +148,7 @@ async def test_an_append_with_a_message_of_no_row_tells_of_the_row_as_given(stor
     await with_head(store, Head(1))
     changes = new_rows(row(1, {}), after=Head(1))
     changes.replies = {("me", "failed"): reply("failed")}
-    done = await store.append(TASKS, Head(1), changes)
+    done = await append(store, Head(1), changes)
     assert await outbox(store) == (changes.events[TASKS] if done else [])
 
 
@@ -154,7 +159,7 @@ async def test_postgres_appends_in_one_statement(store: Store, messages: list[st
     await with_head(store, head)
     rows = [row(1, {"n": "ä"}, expires_at=9), row(2, {}), row(3, {})]
     changes = new_rows(*rows, after=head, messages=messages, sender="Ω 𝄞")
-    assert await store.append(TASKS, head, changes)
+    assert await append(store, head, changes)
     assert await contents(store) == rows
     expected = created(*rows, after=head, messages=messages, sender="Ω 𝄞")
     assert await outbox(store) == expected
@@ -174,7 +179,7 @@ async def test_postgres_appends_messages_of_several_senders(store: Store) -> Non
         told._replace(sender=sender, message_id=message_id)
         for told, (sender, message_id) in zip(changes.events[TASKS], messages, strict=True)
     ]
-    assert await store.append(TASKS, Head(1), changes)
+    assert await append(store, Head(1), changes)
     assert await outbox(store) == changes.events[TASKS]
 
 
@@ -182,7 +187,7 @@ async def test_postgres_appends_messages_of_several_senders(store: Store) -> Non
 async def test_postgres_appends_without_events_where_none_are_kept(store: Store) -> None:
     await with_head(store, Head(1))
     changes = new_rows(row(1, {}), after=Head(1), messages=["m"], events=False)
-    assert await store.append(TASKS, Head(1), changes)
+    assert await append(store, Head(1), changes)
     assert await outbox(store) == []
     assert await store.heads() == {TASKS: Head(2, sequence=1)}
 
@@ -193,8 +198,8 @@ async def test_postgres_appends_one_behind_the_other(store: Store) -> None:
     for number in range(1, 6):
         head = Head(number, sequence=number - 1)
         changes = new_rows(row(number, {}), after=head, messages=[str(number)])
-        assert await store.append(TASKS, head, changes)
-        assert not await store.append(TASKS, head, changes)
+        assert await append(store, head, changes)
+        assert not await append(store, head, changes)
     assert [told.message_id for told in await outbox(store)] == ["1", "2", "3", "4", "5"]
     assert [told.sequence for told in await outbox(store)] == [1, 2, 3, 4, 5]
 
@@ -207,7 +212,7 @@ async def test_postgres_does_not_append_past_somebody_who_holds_the_collection(
     async with store.write([TASKS]) as unit:
         await unit.load(Wanted([TASKS], [], []))
         changes = new_rows(row(1, {}), after=Head(1))
-        assert not await store.append(TASKS, Head(1), changes)
+        assert not await append(store, Head(1), changes)
     await nothing_was_kept(store, Head(1))
 
 
