@@ -6,10 +6,11 @@ Heavy imports stand inside functions here and in the commands: `holdfast --help`
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
@@ -17,8 +18,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from holdfast_agents.settings import Settings
+    from holdfast_protocol.bus.contract import Bus
+    from holdfast_protocol.errors import UnavailableError
 
 T = TypeVar("T")
+
+_AT_THE_DOOR: Final = "check user, password and virtual host in --bus or HOLDFAST_BUS"
+_NOT_LET_IN: Final = frozenset(
+    {
+        "AuthenticationError",
+        "ChannelAccessRefused",
+        "ConnectionNotAllowed",
+        "ConnectionRefusedByBrokerError",
+        "ProbableAuthenticationError",
+    }
+)
+"""What the bus tells as the `reason` of a refusal that is about who comes, and where to."""
 
 
 class ExitCode(IntEnum):
@@ -74,6 +89,28 @@ def load_settings(options: Mapping[str, object], config: Path | None) -> "Settin
         fail(str(error), ExitCode.USAGE)
 
 
+@asynccontextmanager
+async def reached_bus(url: str, namespace: str) -> AsyncIterator["Bus"]:
+    """The bus, open; the end of the command (1) where the broker lets nobody in."""
+    from holdfast_protocol.bus.opening import open_bus
+    from holdfast_protocol.errors import UnavailableError
+
+    async with AsyncExitStack() as stack:
+        try:
+            bus = await stack.enter_async_context(open_bus(url, namespace=namespace))
+        except UnavailableError as error:
+            fail("; ".join(filter(None, (error.message, advice_on(error)))))
+        yield bus
+
+
+def advice_on(error: "UnavailableError") -> str:
+    """What to look at when a bus cannot be opened, if anybody can say; it quotes no URL."""
+    reason = error.details.get("reason")
+    if reason is None:
+        return "is it running, and do host and port in --bus or HOLDFAST_BUS hold?"
+    return _AT_THE_DOOR if reason in _NOT_LET_IN else ""
+
+
 def scheme_of(url: str) -> str:
     """What may be told of a URL in a log: its kind, never a host or a password."""
     return url.partition("://")[0]
@@ -85,8 +122,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     What libraries log of their retries is silent: a command tells what came of it. `serve`
     takes their lines into its own log.
     """
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
-    logging.getLogger("holdfast").setLevel(logging.ERROR)
+    for name in ("aiormq", "holdfast"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
 

@@ -1,5 +1,6 @@
 """The work of `holdfast dlq`: open the bus, go to the desk, show how far it is."""
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +14,10 @@ from holdfast_agents.dead_letters import Choice, DeadLetterDesk
 from holdfast_agents.dead_letters import Progress as OnProgress
 from holdfast_agents.dead_letters.telling import detail_of
 from holdfast_protocol.actions import DeadLetterFilter, DeadLettersPurged, DeadLettersReplayed
-from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.limits import MAX_MESSAGE_BYTES
 
-from .common import ExitCode, console, fail, run
+from .common import ExitCode, console, fail, reached_bus, run
 from .dlq_show import json_line, print_failures, print_letter, print_listing
 
 T = TypeVar("T")
@@ -135,9 +135,11 @@ def _at_desk(place: Place, work: Callable[[DeadLetterDesk], Awaitable[T]]) -> T:
     """What comes of the work; the end of the command (1) where it cannot be done."""
 
     async def opened() -> T:
-        async with open_bus(place.bus, namespace=place.namespace) as bus:
+        async with reached_bus(place.bus, place.namespace) as bus:
             return await work(DeadLetterDesk(bus))
 
+    # What it tells of a letter, nothing else does.
+    logging.getLogger("holdfast.dead_letters").setLevel(logging.ERROR)
     try:
         return run(opened())
     except HoldfastError as error:

@@ -17,12 +17,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from holdfast_agents.replay import LaterVersionError, Recorded, Recorder, Selection
 from holdfast_protocol.bus.contract import Bus
-from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.codec import compact_json
 from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.times import format_time, parse_time, utc_now
 
-from .common import ExitCode, console, fail
+from .common import ExitCode, console, fail, reached_bus
 
 _AGO: Final = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -60,7 +59,7 @@ def parse_since(text: str) -> datetime:
 async def record_journal(job: Job, *, quiet: bool) -> Recorded:
     """Record; the end of the command where that cannot be done, and then no file is left."""
     try:
-        async with open_bus(job.bus, namespace=job.namespace) as bus:
+        async with reached_bus(job.bus, job.namespace) as bus:
             with _temporary(job.out) as (file, keep):
                 recorded = await _recorded(bus, file, job, quiet=quiet)
                 _check(recorded, job)

@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import pytest
 import typer
+from yarl import URL
 
 from holdfast_agents.cli.dlq_options import parse_age
 from holdfast_agents.cli.dlq_show import age_of, printable
 from holdfast_protocol.bus.contract import Bus, Delivery
 from holdfast_protocol.bus.opening import open_bus
 from tests.services import unique_name
-from tests.unit.cli.processes import Finished, holdfast
+from tests.unit.cli.processes import Finished, holdfast, holdfast_async
 
 COMMANDS = ["list", "show", "replay", "purge"]
 SAVE: Final = {"action": "storage_save", "id": "m1", "sender": "me", "payload": {"task": {"n": 1}}}
@@ -67,11 +68,32 @@ def test_wrong_usage_is_one_line_and_exit_2(
     assert done.stdout == ""
 
 
-def test_without_a_broker_it_is_one_line_and_exit_1() -> None:
-    done = holdfast("dlq", "list", "--bus", "amqp://127.0.0.1:1/")
+@pytest.mark.parametrize("command", [["dlq", "list"], ["record", "--out", "run.jsonl"]])
+def test_without_a_broker_one_line_says_what_to_look_at(command: list[str], tmp_path: Path) -> None:
+    done = holdfast(*command, "--bus", "amqp://u:geheim@127.0.0.1:1/", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("holdfast: ")
+    assert done.stderr == (
+        "holdfast: The broker cannot be reached; is it running, and do host and port in --bus "
+        "or HOLDFAST_BUS hold?\n"
+    )
+
+
+@pytest.mark.amqp
+@pytest.mark.parametrize("command", [["dlq", "list"], ["record", "--out", "run.jsonl"]])
+@pytest.mark.parametrize("wrong", ["password", "virtual host"])
+async def test_whom_the_broker_refuses_is_told_in_one_line_what_to_look_at(
+    command: list[str], wrong: str, amqp_url: str, tmp_path: Path
+) -> None:
+    url = URL(amqp_url)
+    url = url.with_password("geheim") if wrong == "password" else url.with_path("/nowhere")
+    done = await holdfast_async(*command, "--bus", str(url), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("holdfast: The broker refused: ")
+    told = "; check user, password and virtual host in --bus or HOLDFAST_BUS\n"
+    assert done.stderr.endswith(told)
     assert done.stderr.count("\n") == 1
+    assert url.password is not None
+    assert url.password not in done.stderr
 
 
 # -- the pieces ------------------------------------------------------------------------------------
