@@ -41,8 +41,8 @@ def size_of(events: Sequence[ChangeEvent]) -> int:
 def ahead_of_store(collection: str, position: int, last_sequence: int) -> ConflictError:
     """The error for a position that the collection has not reached."""
     return ConflictError(
-        f"The events of {collection!r} were followed up to {position}, and its last change is "
-        f"{last_sequence}: the store was restored or began anew, or events were forged. "
-        f"Compare what you made of them with its records, and begin after {last_sequence}",
-        {"collection": collection, "last_sequence": last_sequence, "position": position},
+        f"The events of {collection!r} were followed up to {position}, but its last change is "
+        f"{last_sequence}: the store was restored or began anew, or events were forged. Begin "
+        f"after 0 for all that it keeps, or after {last_sequence} for what it does next",
+        {"collection": collection, "position": position, "last_sequence": last_sequence},
     )

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast_protocol.client.answers import unexpected
-from holdfast_protocol.client.event_batches import is_consecutive, read_batch, rising, size_of
+from holdfast_protocol.client.event_batches import (
+    ahead_of_store,
+    is_consecutive,
+    read_batch,
+    rising,
+    size_of,
+)
 from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.events import ChangeEvent, EventPattern
 
@@ -25,7 +31,8 @@ class Follow:
     """How far one collection was followed.
 
     `seen` is the sequence up to which every event was taken or passed over, `handed_out`
-    that of the last one handed out, `waiting` how many events wait in between. While a page
+    that of the last one handed out, `waiting` how many events wait in between. Up to
+    `confirmed` the store knew of them; what is above was only pushed. While a page
     is `fetching`, batches are `held`, those from `held_from` to `held_to`; `missed` tells
     that one of them could not be.
     """
@@ -34,6 +41,7 @@ class Follow:
     seen: int
     handed_out: int
     waiting: int = 0
+    confirmed: int = 0
     behind: bool = False
     fetching: bool = False
     missed: bool = False
@@ -103,17 +111,54 @@ class Inbox:
         return self._pattern.collection in (None, collection)
 
     def follow(self, collection: str, after: int = 0) -> Follow:
-        """The collection's state; one that is new is followed from the event after `after`."""
+        """The collection's state; one that is new is followed from the event after `after`, a
+        sequence that the store told."""
         follow = self._follows.get(collection)
         if follow is None:
-            follow = self._follows[collection] = Follow(collection, after, after)
+            follow = Follow(collection, after, after, confirmed=after)
+            self._follows[collection] = follow
         return follow
 
-    def compare(self, collection: str, sequence: int) -> None:
-        """The collection has come so far: what is not here yet must be fetched."""
-        follow = self.follow(collection)
-        if sequence > follow.seen:
-            self.fall_behind(follow)
+    def begin_compare(self) -> Mapping[str, int]:
+        """What was seen by now: the store must have come as far when it is asked after this."""
+        return {name: follow.seen for name, follow in self._follows.items()}
+
+    def compare(self, seen: Mapping[str, int], told: Mapping[str, int]) -> None:
+        """So far the collections have come: what is not here yet must be fetched.
+
+        What was seen that no store has is taken back. Raises ConflictError where it was handed
+        out already, or begun after.
+        """
+        for collection, last in told.items():
+            follow = self.follow(collection)
+            if last > follow.seen:
+                self.fall_behind(follow)
+        for collection, before in seen.items():
+            self._confirm(self._follows[collection], before, told.get(collection, 0))
+
+    def _confirm(self, follow: Follow, seen: int, last_sequence: int) -> None:
+        """The store was asked after the events up to `seen`: whether it has come as far."""
+        if seen <= last_sequence:
+            follow.confirmed = max(follow.confirmed, seen)
+            return
+        # Either the store lost its last changes, or what was pushed never happened.
+        innocent = follow.handed_out <= follow.confirmed <= last_sequence
+        self._take_back(follow, min(follow.confirmed, last_sequence))
+        if not innocent:
+            raise ahead_of_store(follow.collection, seen, last_sequence)
+        self.fall_behind(follow)
+
+    def _take_back(self, follow: Follow, after: int) -> None:
+        """What waits above a sequence is not handed out."""
+        kept = deque(
+            item for item in self._ready if item[2] is not follow or item[0].sequence <= after
+        )
+        gone = len(self._ready) - len(kept)
+        self._bytes -= sum(size for _, size, _ in self._ready) - sum(size for _, size, _ in kept)
+        self._count -= gone
+        follow.waiting -= gone
+        follow.seen = max(follow.handed_out, after)
+        self._ready = kept
 
     def fall_behind(self, follow: Follow) -> None:
         """What comes next must be fetched."""
@@ -151,9 +196,13 @@ class Inbox:
     def end_fetch(self, follow: Follow, page: Sequence[ChangeEvent], last_sequence: int) -> None:
         """The page came; `last_sequence` is how far the collection had come by then.
 
-        Raises InternalError for a page that leads nowhere.
+        Raises ConflictError as `compare`, and InternalError for a page that leads nowhere.
         """
         follow.fetching = False
+        if last_sequence < follow.seen:
+            self._let_go(follow)
+            self._confirm(follow, follow.seen, last_sequence)
+            return
         new = rising(page, follow.seen)
         if page and not new:
             self._let_go(follow)
@@ -164,6 +213,7 @@ class Inbox:
         complete = not page or follow.seen >= last_sequence
         if complete:
             follow.seen = max(follow.seen, last_sequence)
+        follow.confirmed = follow.seen
         self._splice(follow, complete and not follow.missed)
 
     def _splice(self, follow: Follow, up_to_date: bool) -> None:

@@ -51,6 +51,15 @@ class Subscription:
 
         NotFoundError: events that are needed were pruned already; `details.collection`,
             and `details.first_sequence`, the first one that is still kept.
+        ConflictError: `after`, or what was handed out, is beyond the last change that the store
+            knows of: it was restored from a backup or began anew, or somebody forged events.
+            `details.collection`, and `details.last_sequence`, that last change. This is
+            noticed as long as the collection has not come as far again, within
+            `resync_seconds`.
+
+    Events are believed to whoever may publish to the broker's exchange `changes`: one that is
+    forged with the very next sequence is handed out, in place of the one that the store has
+    under it. Who may write there is for the broker's permissions.
     """
 
     def __init__(
@@ -228,9 +237,10 @@ class Subscription:
     async def _compare(self) -> None:
         # First, so that a connection made meanwhile asks for another comparison.
         self._resync_at = self._now() + self._resync_seconds
-        for position in positions_of(await self._ask("storage_positions", {})):
-            if self._inbox.wants(position.collection):
-                self._inbox.compare(position.collection, position.sequence)
+        seen = self._inbox.begin_compare()
+        positions = positions_of(await self._ask("storage_positions", {}))
+        wanted = (position for position in positions if self._inbox.wants(position.collection))
+        self._inbox.compare(seen, {position.collection: position.sequence for position in wanted})
 
     async def _fetch(self, follow: Follow) -> None:
         after = self._inbox.begin_fetch(follow)

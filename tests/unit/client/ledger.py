@@ -65,6 +65,14 @@ class Ledger:
         self._events[collection] = kept
         self._pruned[collection] = before - 1
 
+    def restore(self, collection: str, last: int) -> None:
+        """Forget everything above a sequence, as a backup does; with 0 the collection too."""
+        kept = [event for event in self._events.get(collection, []) if event[0] <= last]
+        self._events[collection] = kept
+        self._last[collection] = last
+        if not last:
+            del self._last[collection]
+
     def sequences(self, collection: str, kind: str | None = None) -> list[int]:
         """Of what is kept, all or of one kind."""
         kept = [s for s, _ in self._events.get(collection, [])]

@@ -1,5 +1,11 @@
 """What is published by others than the agent costs a subscription little, and never an event."""
 
+import asyncio
+
+import pytest
+
+from holdfast_protocol import ConflictError
+from holdfast_protocol.client.subscription import RESYNC_SECONDS
 from holdfast_protocol.events import MAX_EVENTS_BYTES, encode_event
 from holdfast_protocol.jsonbytes import join_array
 from holdfast_protocol.limits import MAX_INTEGER
@@ -57,3 +63,46 @@ async def test_nor_while_a_page_is_fetched() -> None:
         ledger.after_reading = forge
         assert await sequences(events, 2) == [("tasks", 1), ("tasks", 2)]
         assert await nothing_comes(events)
+
+
+@in_virtual_time
+async def test_what_was_forged_and_waits_is_taken_back() -> None:
+    ledger = Ledger()
+    ledger.change("users")
+    ledger.change("tasks", times=3)
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*", after=0) as events:
+        assert await sequences(events, 1) == [("tasks", 1)]
+        publish(at.broker, forged(4, 5))
+        ledger.change("tasks")
+        at.bus.reconnect()
+        assert await sequences(events, 1) == [("tasks", 2)]
+        await asyncio.sleep(1)
+        assert [event.record_id for event in await take(events, 2)] == [7, 7]
+        assert await nothing_comes(events)
+        assert events.positions == {"tasks": 4}
+        assert (events._inbox._count, events._inbox._bytes) == (0, 0)
+
+
+@in_virtual_time
+async def test_what_was_forged_and_nobody_wanted_covers_nothing_up() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.deleted") as events:
+        changed(at.broker, ledger, "tasks")
+        publish(at.broker, forged(2, 3, 4))
+        changed(at.broker, ledger, "tasks")
+        (event,) = await take(events, 1)
+        assert (event.sequence, event.record_id) == (2, 7)
+        assert now() <= RESYNC_SECONDS
+
+
+@in_virtual_time
+async def test_what_was_forged_and_handed_out_ends_it() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
+        changed(at.broker, ledger, "tasks", times=2)
+        publish(at.broker, forged(3, 4))
+        assert await sequences(events, 4) == [("tasks", n + 1) for n in range(4)]
+        with pytest.raises(ConflictError, match="forged") as caught:
+            await anext(events)
+        assert caught.value.details == {"collection": "tasks", "position": 4, "last_sequence": 2}
+        assert now() <= RESYNC_SECONDS
