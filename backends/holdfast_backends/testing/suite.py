@@ -49,7 +49,7 @@ from .cases.ordering import (
     TestTheOrderOfIds,
     TestTheOrderOfValues,
 )
-from .cases.outboxes import TestPruning, TestPublishing, TestReadingEvents, TestTheOrderOfEvents
+from .cases.outboxes import TestPublishing, TestReadingEvents, TestTheOrderOfEvents
 from .cases.paging import (
     TestPages,
     TestPagesOfSoManyBytes,
@@ -57,6 +57,7 @@ from .cases.paging import (
     TestWhatACursorBelongsTo,
 )
 from .cases.projecting import TestFields
+from .cases.pruning import TestPruning
 from .cases.saving import TestDelete, TestInstants, TestNotFound, TestSave
 from .cases.sequences import TestTheSequenceOfAnOutcome
 from .cases.transaction_views import (
