@@ -58,14 +58,14 @@ class AgentAnswer:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self.status = reply.status
+        self.status: Literal["success", "error"] = reply.status
         self.text = compact_json(reply.result)
         """The result as compact JSON."""
-        self.meta = reply.meta
+        self.meta: Mapping[str, JsonValue] = reply.meta
         self.error = reply.error
         self.error_type = reply.error_type
         self.details: Mapping[str, JsonValue] = reply.details or {}
-        self.handoff = reply.handoff
+        self.handoff: Mapping[str, JsonValue] | None = reply.handoff
         self.in_reply_to = reply.in_reply_to
         self.correlation_id = reply.correlation_id
         self.sender = reply.sender
