@@ -90,7 +90,7 @@ class Subscription:
         self._listener: Listener | None = None
         self._opening = False
         self._started = False
-        self._heard_early: set[str] = set()
+        self._heard_early = False
         self._work: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._closed = False
@@ -182,9 +182,8 @@ class Subscription:
             if self._inbox.wants(position.collection):
                 self._inbox.follow(position.collection, position.sequence)
         self._started = True
-        for collection in self._heard_early:
-            self._inbox.fall_behind(self._inbox.follow(collection))
-        self._heard_early.clear()
+        if self._heard_early:
+            self._resync_at = -inf
 
     def _on_ready(self) -> None:
         """What was announced until now may have been missed."""
@@ -196,8 +195,7 @@ class Subscription:
         if self._error is not None:
             return  # what still waits is the last there is
         if not self._started:
-            if self._inbox.wants(collection):
-                self._heard_early.add(collection)
+            self._heard_early = True  # the store will tell what that was
             return
         try:
             self._inbox.hear(collection, broadcast.body)

@@ -106,3 +106,28 @@ async def test_what_was_forged_and_handed_out_ends_it() -> None:
             await anext(events)
         assert caught.value.details == {"collection": "tasks", "position": 4, "last_sequence": 2}
         assert now() <= RESYNC_SECONDS
+
+
+@in_virtual_time
+async def test_any_routing_key_may_be_heard_while_it_is_entered() -> None:
+    ledger = Ledger()
+    ledger.change()
+    async with scene(ledger.script) as at:
+
+        def forge() -> None:
+            ledger.after_reading = lambda: None
+            changed(at.broker, ledger, "tasks")
+            for n in range(1_000):
+                publish(at.broker, b"junk", f"Not A Collection! {n}")
+                publish(at.broker, b"junk", f"c{n}")
+
+        ledger.after_reading = forge
+        async with at.client.subscribe() as events:
+            assert await sequences(events, 1) == [("tasks", 2)]
+            assert events.positions == {"tasks": 2}
+            assert [message.action for message in ledger.asked] == [
+                "storage_positions",
+                "storage_positions",
+                "storage_events",
+            ]
+            assert now() == 0
