@@ -84,7 +84,8 @@ class Selection:
     def choice(
         self, ids: Sequence[str], everything: bool, limit: int | None, dry_run: bool
     ) -> "Choice":
-        """What to work on; the end of the command (2) where nothing says which."""
+        """What to work on; the end of the command (2) where nothing says which. Ids may be
+        written as they are shown."""
         chosen = self.filter()
         if everything and (ids or chosen.filters):
             fail("--all goes with no id and no filter", ExitCode.USAGE)
@@ -93,7 +94,10 @@ class Selection:
 
         from holdfast_agents.dead_letters import Choice
 
-        return Choice(chosen, ids or None, limit, dry_run)
+        from .dlq_show import as_meant
+
+        meant = [one for letter_id in ids for one in as_meant(letter_id)]
+        return Choice(chosen, meant or None, limit, dry_run)
 
 
 def parse_age(option: str, text: str | None) -> float | None:

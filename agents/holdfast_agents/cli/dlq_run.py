@@ -18,7 +18,14 @@ from holdfast_protocol.errors import HoldfastError
 from holdfast_protocol.limits import MAX_MESSAGE_BYTES
 
 from .common import ExitCode, console, fail, reached_bus, run
-from .dlq_show import json_line, print_failures, print_letter, print_listing
+from .dlq_show import (
+    as_meant,
+    json_line,
+    print_failures,
+    print_letter,
+    print_listing,
+    printable,
+)
 
 T = TypeVar("T")
 
@@ -49,11 +56,11 @@ def list_letters(place: Place, chosen: DeadLetterFilter, limit: int, *, as_json:
 
 
 def show_letter(place: Place, letter_id: str, *, raw: bool, as_json: bool) -> None:
-    """Print one letter."""
+    """Print one letter; its id may be written as it is shown."""
 
     async def work(desk: DeadLetterDesk) -> None:
         with _progress("looking", quiet=as_json or raw) as advance:
-            letter = await desk.show(letter_id, on_progress=advance)
+            letter = await desk.show(*as_meant(letter_id), on_progress=advance)
         if raw:
             sys.stdout.buffer.write(letter.body)
             sys.stdout.buffer.flush()
@@ -143,7 +150,7 @@ def _at_desk(place: Place, work: Callable[[DeadLetterDesk], Awaitable[T]]) -> T:
     try:
         return run(opened())
     except HoldfastError as error:
-        fail(_told(error))
+        fail(printable(_told(error)))
 
 
 def _told(error: HoldfastError) -> str:

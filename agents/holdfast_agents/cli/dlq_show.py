@@ -2,6 +2,8 @@
 may reach the terminal as a control character."""
 
 import json
+import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +26,7 @@ _PLAIN_WIDTH: Final = 200  # columns, without a terminal: ids stay whole
 _MAX_ERROR: Final = 120
 _MAX_WORD: Final = 40
 _MAX_HEADER: Final = 1_000
+_ESCAPE: Final = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _TOLD_ALREADY: Final = "x-holdfast-"
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _WHY: Final = {
@@ -40,6 +43,11 @@ def printable(text: str, keep: str = "") -> str:
         character if character.isprintable() or character in keep else _escaped(character)
         for character in text
     )
+
+
+def as_meant(text: str) -> list[str]:
+    """The texts that `printable` shows like this one: itself, and what its escapes stand for."""
+    return list(dict.fromkeys((text, _ESCAPE.sub(_unescaped, text))))
 
 
 def json_line(model: BaseModel) -> str:
@@ -157,6 +165,13 @@ def _body(detail: DeadLetterDetail) -> Text:
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    number = int(escape[1][1:], 16)
+    # Nothing else is ever shown escaped.
+    is_one = number <= sys.maxunicode and not chr(number).isprintable()
+    return chr(number) if is_one else escape[0]
 
 
 def _escaped(character: str) -> str:

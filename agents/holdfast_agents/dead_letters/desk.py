@@ -97,13 +97,13 @@ class DeadLetterDesk:
                     found.append(summary)
             return Listing(_by_time(found), walk.total, walk.is_complete)
 
-    async def show(self, letter_id: str, *, on_progress: Progress | None = None) -> DeadLetter:
-        """The letter of that id, one of them if several share it. Raises NotFoundError."""
-        choice = Choice(ids=[letter_id], limit=1)
+    async def show(self, *letter_ids: str, on_progress: Progress | None = None) -> DeadLetter:
+        """The first letter of such an id; several may have it. Raises NotFoundError."""
+        choice = Choice(ids=letter_ids, limit=1)
         async with self._walk(choice, on_progress) as walk:
             async for letters in walk.parts():
                 return letters[0]
-        raise NotFoundError(f"Dead letter {letter_id} not found")
+        raise NotFoundError(f"Dead letter {letter_ids[0]} not found")
 
     async def replay(self, choice: Choice, on_progress: Progress | None = None) -> Replayed:
         """Send letters again by their original route, and remove those that were sent.
