@@ -1,5 +1,6 @@
 """The dead letters as messages: the rows of the action table that every agent can be given."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -44,10 +45,9 @@ class _Answers:
 
     def prepare(self, message: AgentMessage, payload: Payload) -> Aside:
         """The call that answers; nothing is done yet."""
-        del message
-        return Aside(partial(self._answer, payload))
+        return Aside(partial(self._answer, payload, message.timestamp))
 
-    async def _answer(self, payload: Payload) -> Result:
+    async def _answer(self, payload: Payload, sent_at: datetime | None) -> Result:
         """Raises HoldfastError: no such letter, the broker away, another walk under way."""
         match payload:
             case AgentDeadLetters():
@@ -56,10 +56,10 @@ class _Answers:
                 letter = await self._desk.show(payload.id)
                 return Result(_told(await detail_of(letter, max_bytes=self._room)))
             case AgentDeadLettersReplay():
-                replayed = await self._desk.replay(_choice(payload))
+                replayed = await self._desk.replay(_choice(payload, sent_at))
                 return Result(_told(replayed.result), _reasons(replayed))
             case AgentDeadLettersPurge():
-                return Result(_told(await self._desk.purge(_choice(payload))))
+                return Result(_told(await self._desk.purge(_choice(payload, sent_at))))
             case _:
                 raise TypeError(f"no answer to {type(payload).__name__}")
 
@@ -69,8 +69,12 @@ class _Answers:
         return Result(told, {"total": listing.total, "complete": listing.complete})
 
 
-def _choice(payload: AgentDeadLettersReplay | AgentDeadLettersPurge) -> Choice:
-    return Choice(payload, payload.ids, payload.limit, payload.dry_run)
+def _choice(
+    payload: AgentDeadLettersReplay | AgentDeadLettersPurge, sent_at: datetime | None
+) -> Choice:
+    """A message has no identity here, and is done each time that it comes; but what was given
+    up after it was sent, its sender cannot have meant."""
+    return Choice(payload, payload.ids, payload.limit, payload.dry_run, sent_at)
 
 
 def _reasons(replayed: Replayed) -> dict[str, JsonValue]:

@@ -17,12 +17,15 @@ class Choice:
     sure that this is meant.
 
     `ids` are those of letters; letters of the same message share theirs. `dry_run` only counts.
+    What is known to have been given up after `until` (aware) is not meant: who asks again,
+    because the answer was lost, is to reach nothing that came since.
     """
 
     filter: DeadLetterFilter = field(default_factory=DeadLetterFilter)
     ids: Collection[str] | None = None
     limit: int | None = None
     dry_run: bool = False
+    until: datetime | None = None
 
 
 class Picker:
@@ -32,17 +35,16 @@ class Picker:
     `older_than_seconds` nor `newer_than_seconds`.
     """
 
-    def __init__(
-        self, chosen: DeadLetterFilter, ids: Collection[str] | None, now: datetime
-    ) -> None:
-        self._filter = chosen
-        self._ids = None if ids is None else frozenset(ids)
+    def __init__(self, choice: Choice, now: datetime) -> None:
+        self._filter = choice.filter
+        self._ids = None if choice.ids is None else frozenset(choice.ids)
+        self._until = choice.until
         self._now = now
 
     @property
     def takes_all(self) -> bool:
         """Whether every letter matches."""
-        return self._ids is None and not self._filter.filters
+        return self._ids is None and self._until is None and not self._filter.filters
 
     async def matching(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         """Those that match, in order. A body is only read where everything else matches."""
@@ -60,7 +62,11 @@ class Picker:
             and chosen.reason in (None, letter.reason)
             and chosen.agent in (None, letter.agent)
             and self._matches_age(letter.at)
+            and not self._is_later(letter.at)
         )
+
+    def _is_later(self, at: datetime | None) -> bool:
+        return self._until is not None and at is not None and at > self._until
 
     def _matches_age(self, at: datetime | None) -> bool:
         older, newer = self._filter.older_than_seconds, self._filter.newer_than_seconds

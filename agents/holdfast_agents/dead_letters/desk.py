@@ -160,7 +160,7 @@ class DeadLetterDesk:
             raise OverloadedError(text, {"retry_after_seconds": _RETRY_AFTER}) from None
         try:
             async with self._bus.dead_letters() as letters:
-                picker = Picker(choice.filter, choice.ids, datetime.now(UTC))
+                picker = Picker(choice, datetime.now(UTC))
                 yield MatchingWalk(letters, picker, choice.limit, on_progress)
         finally:
             self._turn.release()

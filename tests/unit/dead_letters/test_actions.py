@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from holdfast_agents.dead_letters import dead_letter_actions
 from holdfast_protocol import AgentClient
 from holdfast_protocol.actions import DEAD_LETTER_ACTIONS
 from holdfast_protocol.bus.memory import MemoryBus
+from holdfast_protocol.bus.messages import Publication
 from holdfast_protocol.codec import compact_json
 from holdfast_protocol.errors import NotFoundError, ValidationError
 from holdfast_protocol.limits import MAX_RESPONSE_BYTES
@@ -48,6 +50,14 @@ async def ask(client: AgentClient, action: str, **payload: Any) -> Any:
     adapter: TypeAdapter[object] = TypeAdapter(spec.result)  # type: ignore[arg-type]
     adapter.validate_python(response.result)
     return response.result
+
+
+async def say(bus: MemoryBus, message: dict[str, Any]) -> Any:
+    """What is answered to a message of whatever form."""
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    to = await bus.open_reply_address("test", lambda reply: answers.put_nowait(reply.body))
+    await bus.publish(Publication("storage.x", json.dumps(message).encode(), reply_to=to.address))
+    return json.loads(await asyncio.wait_for(answers.get(), 5))
 
 
 async def test_an_agent_tells_of_them_and_describes_their_actions() -> None:
@@ -180,6 +190,27 @@ async def test_letters_are_sent_again_and_removed() -> None:
         purged = await ask(client, "agent_dead_letters_purge", ids=["lost", "gone"])
         assert purged == {"matched": 1, "purged": 1, "dry_run": False}
         assert await left(bus) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "done"),
+    [("agent_dead_letters_replay", "replayed"), ("agent_dead_letters_purge", "purged")],
+)
+@pytest.mark.parametrize("chosen", [{"all": True}, {"ids": ["a"]}, {"reason": "expired"}])
+async def test_who_asks_again_reaches_nothing_that_came_since(
+    action: str, done: str, chosen: dict[str, Any]
+) -> None:
+    async with serving() as (bus, client):
+        await bus.consume("other")
+        sent = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+        body = {"action": action, "payload": chosen, "timestamp": sent.isoformat()}
+        for seconds in (-1, 0, 1):
+            at = sent + timedelta(seconds=seconds)
+            await bury(bus, {}, letter_id="a", reason="expired", to="other.x", at=at)
+        assert (await say(bus, body))["result"][done] == 2
+        assert (await say(bus, body))["result"][done] == 0
+        assert await left(bus) == ["a"]
+        assert (await ask(client, action, **chosen))[done] == 1
 
 
 @pytest.mark.parametrize("action", ["agent_dead_letters_replay", "agent_dead_letters_purge"])
