@@ -12,7 +12,7 @@ from holdfast_protocol.bus.messages import Delivery
 from holdfast_protocol.bus.rabbitmq.connection import Link, reader_of
 from holdfast_protocol.bus.rabbitmq.driver import REFUSED, ConnectionLostError, lost_connections
 from holdfast_protocol.bus.rabbitmq.sizing import PrefetchSizing
-from holdfast_protocol.bus.rabbitmq.subscription import Subscription
+from holdfast_protocol.bus.rabbitmq.subscription import Room, Subscription
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
 from holdfast_protocol.bus.rabbitmq.topology import (
     agent_queue,
@@ -43,18 +43,19 @@ class RabbitConsumer:
         self._link = link
         self._namespace = namespace
         self._agent = agent
-        self._max_bytes = max_bytes
+        self._room = Room(max_bytes)
         self._on_closed = on_closed
         self._sizing = PrefetchSizing(prefetch, max_bytes)
         self._changing = asyncio.Lock()
-        self._growth: asyncio.Task[None] | None = None
-        self._consumer_tag = ""
+        self._change: asyncio.Task[None] | None = None
         self._subscription: Subscription | None = None
         self._buffer: list[Delivery] = []
         self._arrived = asyncio.Event()
         self._cancelled = False
         self._requeues: set[asyncio.Task[None]] = set()
-        self._supervisor = Supervisor(f"consumer of {agent}", self._open, on_lost=self._lost)
+        self._supervisor = Supervisor(
+            f"consumer of {agent}", self._open, on_up=self._adjust, on_lost=self._lost
+        )
 
     @property
     def connected(self) -> bool:
@@ -76,18 +77,14 @@ class RabbitConsumer:
         return received
 
     async def ack(self, deliveries: list[Delivery]) -> None:
-        if self._subscription is not None:
-            await self._settle(self._subscription.ack, self._numbers(deliveries))
-            self._grow()
+        for subscription, numbers in self._by_channel(deliveries):
+            await self._settle(subscription, subscription.ack(numbers))
+        self._adjust()
 
     async def requeue(self, deliveries: list[Delivery]) -> None:
-        if self._subscription is None:
-            return
         # Half a requeue would keep messages from everybody until the connection ends: it
         # runs on when the caller is cancelled.
-        task = asyncio.create_task(
-            self._settle(self._subscription.requeue, self._numbers(deliveries))
-        )
+        task = asyncio.create_task(self._requeue(deliveries))
         self._requeues.add(task)
         task.add_done_callback(self._requeues.discard)
         await asyncio.shield(task)
@@ -98,11 +95,9 @@ class RabbitConsumer:
         channel, subscription = self._supervisor.current, self._subscription
         try:
             if channel is not None and subscription is not None and not self._cancelled:
-                subscription.finish()
                 async with self._changing:
                     with lost_connections():
-                        await channel.basic_cancel(self._consumer_tag, timeout=_TIMEOUT)
-                        await subscription.give_back_surplus()
+                        await self._stop_consuming(channel, subscription)
         except (ConnectionLostError, TimeoutError):
             _log.debug("The consumer of %s was gone before it was cancelled", self._agent)
         finally:
@@ -110,70 +105,100 @@ class RabbitConsumer:
 
     async def close(self) -> None:
         """Give back all that is unsettled by closing the channel."""
-        if self._growth is not None:
-            self._growth.cancel()
+        if self._change is not None:
+            self._change.cancel()
         await self._supervisor.close()
         await self._link.supervisor.close()
         self._end()
         self._on_closed(self)
 
-    async def _settle(
-        self, settle: Callable[[set[int]], Awaitable[None]], numbers: set[int]
-    ) -> None:
+    async def _requeue(self, deliveries: list[Delivery]) -> None:
+        for subscription, numbers in self._by_channel(deliveries):
+            await self._settle(subscription, subscription.requeue(numbers))
+        self._adjust()
+
+    async def _settle(self, subscription: Subscription, settling: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 with lost_connections():
-                    await settle(numbers)
+                    await settling
         except ConnectionLostError:
-            _log.debug("%d deliveries of %s will come again", len(numbers), self._agent)
+            _log.debug("Some deliveries of %s will come again", self._agent)
         except TimeoutError:
             _log.warning("Settling %s deliveries hangs; connecting again", self._agent)
-            self._supervisor.recycle()
+            if subscription is self._subscription:
+                self._supervisor.recycle()
 
-    def _numbers(self, deliveries: list[Delivery]) -> set[int]:
-        """The delivery tags of those that came on the present channel."""
-        numbers = set()
+    def _by_channel(self, deliveries: list[Delivery]) -> list[tuple[Subscription, set[int]]]:
+        """The delivery tags of those of this consumer, by the channel on which they came."""
+        found: dict[Subscription, set[int]] = {}
         for delivery in deliveries:
             tag = delivery.tag
-            if isinstance(tag, tuple) and tag[0] is self._subscription:
-                numbers.add(tag[1])
-        return numbers
+            if isinstance(tag, tuple) and isinstance(tag[0], Subscription):
+                found.setdefault(tag[0], set()).add(tag[1])
+        return [pair for pair in found.items() if pair[0].room is self._room]
 
     async def _open(self) -> Channel:
         return await self._link.open_channel(self._prepare)
 
     async def _prepare(self, channel: Channel) -> None:
         await declare_exchanges(channel, self._namespace)
-        queue = await declare_agent_queue(channel, self._namespace, self._agent)
+        await declare_agent_queue(channel, self._namespace, self._agent)
         channel.on_consumer_cancel_callbacks.add(self._on_broker_cancel)
         self._subscription = subscription = Subscription(
-            channel, reader_of(channel), self._max_bytes, self._on_delivery
+            channel, reader_of(channel), self._room, self._on_delivery, self._change_soon
         )
-        await self._consume(channel, queue, subscription)
+        try:
+            await self._consume_if_there_is_room(channel, subscription)
+        except BaseException:
+            self._drop_channel()
+            raise
 
-    async def _consume(self, channel: Channel, queue: str, subscription: Subscription) -> None:
+    async def _consume_if_there_is_room(self, channel: Channel, subscription: Subscription) -> None:
+        if subscription.is_full:
+            return  # `_adjust` comes back to it
+        subscription.resume()
         await channel.basic_qos(prefetch_count=self._sizing.choose(), timeout=_TIMEOUT)
+        queue = agent_queue(self._namespace, self._agent)
         started = await channel.basic_consume(queue, subscription.on_message, timeout=_TIMEOUT)
-        self._consumer_tag = started.consumer_tag or ""
+        subscription.consumer_tag = started.consumer_tag or ""
 
-    def _grow(self) -> None:
-        """Ask for more at once when the prefetch is smaller than the bodies call for."""
-        if self._sizing.is_too_small and (self._growth is None or self._growth.done()):
-            self._growth = asyncio.create_task(self._consume_anew())
+    async def _stop_consuming(self, channel: Channel, subscription: Subscription) -> None:
+        """What is unsettled stays so, as far as there is room; the rest is given back."""
+        if subscription.consumer_tag is None:
+            return
+        subscription.finish()
+        await channel.basic_cancel(subscription.consumer_tag, timeout=_TIMEOUT)
+        subscription.consumer_tag = None
+        await subscription.give_back_surplus()
+
+    def _adjust(self) -> None:
+        """Consume again when there is room again, and ask for more at once when the prefetch is
+        smaller than the bodies call for."""
+        subscription = self._subscription
+        if subscription is None or self._supervisor.closed:
+            return
+        subscription.make_use_of_room()
+        waits = subscription.consumer_tag is None and not subscription.is_full
+        if waits or self._sizing.is_too_small:
+            self._change_soon()
+
+    def _change_soon(self) -> None:
+        if self._change is None or self._change.done():
+            self._change = asyncio.create_task(self._consume_anew())
 
     async def _consume_anew(self) -> None:
-        """Another consumer on the same channel: the prefetch of one cannot be changed. What is
-        unsettled stays so."""
+        """Another consumer on the same channel, as the prefetch of one cannot be changed; or none
+        while there is no room."""
         async with self._changing:
             channel, subscription = self._supervisor.current, self._subscription
             if channel is None or subscription is None or self._supervisor.closed:
                 return
             try:
                 with lost_connections():
-                    await channel.basic_cancel(self._consumer_tag, timeout=_TIMEOUT)
-                    await self._consume(
-                        channel, agent_queue(self._namespace, self._agent), subscription
-                    )
+                    await self._stop_consuming(channel, subscription)
+                    if not self._supervisor.closed:
+                        await self._consume_if_there_is_room(channel, subscription)
             except (ConnectionLostError, TimeoutError, *REFUSED) as error:
                 _log.debug("The consumer of %s could not be changed: %s", self._agent, error)
                 if self._supervisor.current is channel:
@@ -189,13 +214,16 @@ class RabbitConsumer:
         self._supervisor.recycle()
 
     def _lost(self) -> None:
-        # What was not handed out comes again; handed out now, it would be done twice.
-        if self._subscription is not None:
-            self._subscription.end()
-        self._subscription = None
-        self._buffer.clear()
+        self._drop_channel()
         if self._supervisor.closed:
             self._end()
+
+    def _drop_channel(self) -> None:
+        """What was not handed out comes again; handed out now, it would be done twice."""
+        buffered, self._buffer = self._by_channel(self._buffer), []
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.end(dict(buffered).get(subscription, ()))
 
     def _end(self) -> None:
         self._cancelled = True

@@ -15,11 +15,14 @@ class PrefetchSizing:
         self._most = most
         self._max_bytes = max_bytes
         self._average = 0.0
+        self._noted = 0
         self._chosen = most
 
     def note(self, size: int) -> None:
         """A body of so many bytes came."""
-        self._average += (size - self._average) * _WEIGHT
+        self._noted += 1
+        # The first few count more, or the average would begin far too low.
+        self._average += (size - self._average) * max(_WEIGHT, 1 / self._noted)
 
     def choose(self) -> int:
         """The prefetch for a consumer that begins now."""
