@@ -29,7 +29,9 @@ from .targets import Target
 from .told import Told
 
 _SAMPLES: Final = 10
-_NOT_EXECUTED: Final = frozenset({"unavailable", "overloaded", "rate_limited", "cancelled"})
+_NOT_EXECUTED: Final = frozenset(
+    {"unavailable", "overloaded", "rate_limited", "cancelled", "storage_error", "internal_error"}
+)
 """Errors of the moment: nothing was done for such a message, or nobody knows. Where something was,
 its sender's next attempt is in the log too, with the answer."""
 _INTERNAL: Final = "$"
