@@ -32,7 +32,8 @@ class Follow:
 
     `seen` is the sequence up to which every event was taken or passed over, `handed_out`
     that of the last one handed out, `waiting` how many events wait in between. Up to
-    `confirmed` the store knew of them; what is above was only pushed. While a page
+    `confirmed` the store knew of them; what is above was only pushed. Of the pushes, `heard`
+    is the highest sequence so far. While a page
     is `fetching`, batches are `held`, those from `held_from` to `held_to`; `missed` tells
     that one of them could not be.
     """
@@ -42,6 +43,7 @@ class Follow:
     handed_out: int
     waiting: int = 0
     confirmed: int = 0
+    heard: int = 0
     behind: bool = False
     fetching: bool = False
     missed: bool = False
@@ -59,7 +61,8 @@ class Follow:
 class Inbox:
     """The events of one subscription that nobody has taken yet, bounded by count and bytes.
 
-    Collections that are not in `start` are followed from their first event.
+    Collections that are not in `start` are followed from their first event, as soon as the store
+    tells of them. It is `uncertain` when something was heard that only the store can explain.
     """
 
     def __init__(self, pattern: EventPattern, start: Mapping[str, int], max_count: int) -> None:
@@ -69,7 +72,10 @@ class Inbox:
         self._count = 0
         self._bytes = 0
         self._behind: dict[str, Follow] = {}
-        self._follows = {name: Follow(name, after, after) for name, after in start.items()}
+        self._follows = {
+            name: Follow(name, after, after, heard=after) for name, after in start.items()
+        }
+        self.uncertain = False
 
     @property
     def positions(self) -> dict[str, int]:
@@ -115,12 +121,13 @@ class Inbox:
         sequence that the store told."""
         follow = self._follows.get(collection)
         if follow is None:
-            follow = Follow(collection, after, after, confirmed=after)
+            follow = Follow(collection, after, after, confirmed=after, heard=after)
             self._follows[collection] = follow
         return follow
 
     def begin_compare(self) -> Mapping[str, int]:
         """What was seen by now: the store must have come as far when it is asked after this."""
+        self.uncertain = False
         return {name: follow.seen for name, follow in self._follows.items()}
 
     def compare(self, seen: Mapping[str, int], told: Mapping[str, int]) -> None:
@@ -171,22 +178,23 @@ class Inbox:
 
     def hear(self, collection: str, body: bytes) -> None:
         """A batch arrived. Raises HoldfastError for what is none; it is then fetched."""
-        if not self.wants(collection):
-            return
         follow = self._follows.get(collection)
-        if follow is not None and follow.behind and not follow.fetching:
+        if follow is None:
+            # Followed only when the store knows it: else anybody could make this grow.
+            self.uncertain |= self.wants(collection)
+            return
+        if follow.behind and not follow.fetching:
             return  # the fetch brings it
-        if follow is not None and self._is_full(1, 1):
+        if self._is_full(1, 1):
             self.fall_behind(follow)
             return
         try:
             events = read_batch(collection, body)
         except HoldfastError:
-            if follow is not None:  # else anybody could make it grow
-                self.fall_behind(follow)
+            self.fall_behind(follow)
             raise
         if events:
-            self._continue(follow or self.follow(collection), events, len(body))
+            self._continue(follow, events, len(body))
 
     def begin_fetch(self, follow: Follow) -> int:
         """A page is asked for: after which sequence. Batches from now on are held."""
@@ -234,6 +242,9 @@ class Inbox:
         if not is_consecutive(events):
             self.fall_behind(follow)  # the relay leaves nothing out: the store knows better
             return
+        # Said once more by a relay that began again, or by a store that did.
+        self.uncertain |= events[-1].sequence <= follow.heard
+        follow.heard = max(follow.heard, events[-1].sequence)
         new = rising(events, last)
         if not new:
             return

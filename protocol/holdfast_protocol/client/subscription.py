@@ -31,6 +31,8 @@ _log = logging.getLogger("holdfast.client")
 
 PAGE: Final = 1_000
 RESYNC_SECONDS: Final = 30.0
+_SHORTEST_RESYNC: Final = 1.0
+"""Seconds between two comparisons that pushes ask for: whoever may publish may ask so."""
 _LONGEST_PAUSE: Final = 60.0
 
 
@@ -85,7 +87,7 @@ class Subscription:
         self._from_now = after is None
         self._inbox = Inbox(self._pattern, start_of(self._pattern.collection, after), max_waiting)
         self._resync_seconds = resync_seconds
-        self._resync_at = -inf
+        self._resync_at = self._compared_at = -inf
         self._registry = registry
         self._listener: Listener | None = None
         self._opening = False
@@ -181,6 +183,8 @@ class Subscription:
         for position in positions_of(response):
             if self._inbox.wants(position.collection):
                 self._inbox.follow(position.collection, position.sequence)
+        if self._pattern.collection is not None:
+            self._inbox.follow(self._pattern.collection)
         self._started = True
         if self._heard_early:
             self._resync_at = -inf
@@ -201,6 +205,9 @@ class Subscription:
             self._inbox.hear(collection, broadcast.body)
         except HoldfastError as error:
             _log.warning("Ignored a batch of events of %r: %s", collection, error)
+        if self._inbox.uncertain:
+            soon = self._compared_at + min(_SHORTEST_RESYNC, self._resync_seconds)
+            self._resync_at = min(self._resync_at, soon)
         self._news.set()
 
     async def _wait_for_news(self) -> None:
@@ -234,7 +241,8 @@ class Subscription:
 
     async def _compare(self) -> None:
         # First, so that a connection made meanwhile asks for another comparison.
-        self._resync_at = self._now() + self._resync_seconds
+        self._compared_at = self._now()
+        self._resync_at = self._compared_at + self._resync_seconds
         seen = self._inbox.begin_compare()
         positions = positions_of(await self._ask("storage_positions", {}))
         wanted = (position for position in positions if self._inbox.wants(position.collection))

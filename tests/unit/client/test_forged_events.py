@@ -131,3 +131,23 @@ async def test_any_routing_key_may_be_heard_while_it_is_entered() -> None:
                 "storage_events",
             ]
             assert now() == 0
+
+
+@in_virtual_time
+async def test_only_what_the_store_knows_is_followed() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe() as events:
+        for n in range(1_000):
+            publish(at.broker, forged(1, collection=f"c{n}"))
+            if n % 100 == 0:
+                assert await nothing_comes(events, 0.1)
+        publish(at.broker, b"junk", "Not A Collection!")
+        changed(at.broker, ledger, "new", "newer")
+        assert sorted(await sequences(events, 2)) == [("new", 1), ("newer", 1)]
+        assert events.positions == {"new": 1, "newer": 1}
+        assert now() < 4
+        assert len(ledger.asked) - ledger.fetches <= 4
+        assert ledger.fetches == 2
+        changed(at.broker, ledger, "new")
+        assert await sequences(events, 1) == [("new", 2)]
+        assert ledger.fetches == 2

@@ -169,7 +169,11 @@ async def test_a_push_that_nobody_noticed_missing_is_looked_for() -> None:
 @in_virtual_time
 async def test_what_waits_is_bounded_and_the_rest_waits_in_the_store() -> None:
     ledger = Ledger()
-    async with scene(ledger.script) as at, at.client.subscribe(max_waiting=10) as events:
+    after = {"tasks": 0, "users": 0}
+    async with (
+        scene(ledger.script) as at,
+        at.client.subscribe(after=after, max_waiting=10) as events,
+    ):
         changed(at.broker, ledger, "tasks", "users", times=200)
         assert len(events._inbox._ready) == 10
         found = await sequences(events, 400)

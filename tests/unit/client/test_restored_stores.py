@@ -65,6 +65,20 @@ def test_a_store_that_is_restored_while_it_is_followed(last: int) -> None:
 
 
 @in_virtual_time
+async def test_a_store_that_begins_anew_is_noticed_by_what_it_pushes() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
+        changed(at.broker, ledger, "tasks", times=5)
+        await sequences(events, 5)
+        began = now()
+        ledger.restore("tasks", 0)
+        changed(at.broker, ledger, "tasks")
+        with pytest.raises(ConflictError, match="began anew"):
+            await anext(events)
+        assert now() - began <= 1.1
+
+
+@in_virtual_time
 async def test_a_page_tells_it_too() -> None:
     ledger = Ledger()
     async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
