@@ -46,7 +46,8 @@ class Subscription:
     The events of one collection come with rising sequence, each once; those of several in no
     particular order among each other. It outlives lost connections and agents that are away,
     however long. Iterated without `async with` it opens itself, and stays open until it is
-    closed, an error ends it, or the client is left. For one task at a time.
+    closed, an error ends it, or the client is left; where the opening is cancelled, the next
+    iteration opens it. For one task at a time.
 
     Entering raises UnavailableError when the broker is not there, and, without `after`, what
     a request raises. Iterating raises the typed error of an answer that no retry can mend:
@@ -172,9 +173,22 @@ class Subscription:
             self._listener = listener
             if self._from_now:
                 await self._begin_now()
+        except asyncio.CancelledError:
+            await self._unopen()
+            raise
         except BaseException:
             await self.aclose()
             raise
+
+    async def _unopen(self) -> None:
+        """As if it had never been tried, so that it can be tried again; closed stays closed."""
+        if self not in self._registry:
+            return
+        self._registry.discard(self)
+        self._opening = self._heard_early = False
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
 
     async def _begin_now(self) -> None:
         """What is committed after this is heard or fetched; what was before is not."""
