@@ -1,7 +1,9 @@
 """A lock that is held: renewed in the background, and lost when its lease ends.
 
-Time is the event loop's own, never the wall clock's, and a lease counts from the moment at
-which it was asked for: this side always believes a lease to end earlier than the store does.
+Time is that of a `LeaseClock`, never the wall clock's, and a lease counts from the moment at
+which it was asked for: this side always believes a lease to end earlier than the store does, also
+when the machine slept meanwhile (on Linux; elsewhere a sleep may hide the end of a lease, which
+only `fence` makes up for).
 """
 
 import asyncio
@@ -10,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from holdfast_protocol.actions import Fence, Lock
+from holdfast_protocol.client.lease_clock import LeaseClock
 from holdfast_protocol.client.locking import LocksClient
 from holdfast_protocol.client.retrying import backoff, retry_after_of, spread
 from holdfast_protocol.errors import ConflictError, HoldfastError, NotFoundError
@@ -18,6 +21,8 @@ LONGEST_RELEASE: Final = 10.0
 """Seconds that giving a lock back may take; after that its lease may as well end by itself."""
 _RENEWALS_PER_LEASE: Final = 3
 _SHORTEST_PAUSE: Final = 0.05
+_LONGEST_SLEEP: Final = 5.0
+"""Seconds until it is noticed that the machine slept, as the loop's timers do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,14 @@ class HeldLock:
     process may learn too late that it lost it, the store does not.
     """
 
-    def __init__(self, locks: LocksClient, lease: Lease, lock: Lock, valid_until: float) -> None:
+    def __init__(
+        self, locks: LocksClient, lease: Lease, lock: Lock, clock: LeaseClock, valid_until: float
+    ) -> None:
         self._locks = locks
         self._lease = lease
         self._lock = lock
         self._valid_until = valid_until
-        self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._lost = asyncio.Event()
         self._cause: HoldfastError | None = None
 
@@ -69,12 +76,12 @@ class HeldLock:
     @property
     def lost(self) -> bool:
         """Whether somebody else may hold it now: the lease ended, or the store said so."""
-        return self._lost.is_set() or self._loop.time() >= self._valid_until
+        return self._lost.is_set() or self._clock.time() >= self._valid_until
 
     @property
     def seconds_left(self) -> float:
         """How long the lease surely holds without another renewal; 0 when it is lost."""
-        return 0.0 if self.lost else self._valid_until - self._loop.time()
+        return 0.0 if self.lost else self._valid_until - self._clock.time()
 
     async def wait_lost(self) -> None:
         """Until the lock is lost, which may be never: to be cancelled."""
@@ -89,7 +96,7 @@ class HeldLock:
         """
         if self.lost:
             raise self.loss()
-        asked_at = self._loop.time()
+        asked_at = self._clock.time()
         try:
             self._lock = await self._locks.renew(
                 self.name,
@@ -106,11 +113,11 @@ class HeldLock:
         failures = 0
         pause = interval = self._lease.seconds / _RENEWALS_PER_LEASE
         while not self.lost:
-            left = self._valid_until - self._loop.time()
+            left = self._valid_until - self._clock.time()
             if not self._lease.renew:
-                await asyncio.sleep(left)
+                await self._sleep(left)
                 continue
-            await asyncio.sleep(min(pause, max(left / 2, _SHORTEST_PAUSE)))
+            await self._sleep(min(pause, max(left / 2, _SHORTEST_PAUSE)))
             try:
                 await self.renew()
             except ConflictError:
@@ -124,6 +131,12 @@ class HeldLock:
                 failures, pause = 0, interval
         self._lost.set()
 
+    async def _sleep(self, seconds: float) -> None:
+        """As long by the lease's clock, or until the lease ended."""
+        until = self._clock.time() + seconds
+        while (left := until - self._clock.time()) > 0 and not self.lost:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, _LONGEST_SLEEP))
+
     async def release(self) -> None:
         """Give the lock back; from now on it counts as lost.
 
@@ -131,7 +144,7 @@ class HeldLock:
             ConflictError: the lease had ended before.
             HoldfastError: it could not be released now; the lease ends by itself.
         """
-        timeout = min(max(self._valid_until - self._loop.time(), 1.0), LONGEST_RELEASE)
+        timeout = min(max(self._valid_until - self._clock.time(), 1.0), LONGEST_RELEASE)
         self._lost.set()
         try:
             await self._locks.release(self.name, self.token, timeout=timeout)

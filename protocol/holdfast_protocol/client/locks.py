@@ -10,6 +10,7 @@ from typing import Final
 from holdfast_protocol.actions import Lock
 from holdfast_protocol.client.background import Background
 from holdfast_protocol.client.held_lock import LONGEST_RELEASE, HeldLock, Lease
+from holdfast_protocol.client.lease_clock import LeaseClock
 from holdfast_protocol.client.locking import LocksClient
 from holdfast_protocol.client.retrying import retry_after_of, spread
 from holdfast_protocol.errors import (
@@ -107,7 +108,8 @@ class LockContext:
     async def _try(self) -> HeldLock:
         """One attempt, under an id of its own, so that it is never another's outcome."""
         loop = asyncio.get_running_loop()
-        message_id, asked_at = uuid7(), loop.time()
+        clock = LeaseClock()
+        message_id, asked_at = uuid7(), clock.time()
         asking = loop.create_task(self._ask(message_id))
         try:
             lock = await asyncio.shield(asking)
@@ -115,7 +117,7 @@ class LockContext:
             # What is under way may still become a lease that nobody would know of.
             self._finish(self._undo(asking, message_id))
             raise
-        held = HeldLock(self._locks, self._lease, lock, asked_at + self._lease.seconds)
+        held = HeldLock(self._locks, self._lease, lock, clock, asked_at + self._lease.seconds)
         if held.lost:
             self._finish(self._undo(asking, message_id))
             raise held.loss()
