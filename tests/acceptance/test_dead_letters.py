@@ -56,8 +56,9 @@ class System:
 
     async def bury(self, body: bytes, message_id: str, *, routing_key: str) -> None:
         """Put a dead letter there that none of our processes wrote."""
-        headers = {"x-holdfast-reason": "unavailable", "x-holdfast-routing-key": routing_key}
-        message = aio_pika.Message(body, message_id=message_id, headers=headers)
+        message = aio_pika.Message(body, message_id=message_id)
+        message.headers["x-holdfast-reason"] = "unavailable"
+        message.headers["x-holdfast-routing-key"] = routing_key
         async with self._exchange("dead") as exchange:
             await asyncio.wait_for(exchange.publish(message, ""), PATIENCE)
 
@@ -137,9 +138,8 @@ async def test_what_is_given_up_lands_with_the_reason_the_agent_and_the_time(
     assert await operator.reasons("--newer-than", "1h") == sorted(letters)
     assert await operator.reasons("--older-than", "1h") == []
 
-    shown = await operator.dlq("show", "f")
-    assert "somebody.else" in shown
-    assert '"title": "kelp"' in shown
+    assert "somebody.else" in await operator.dlq("show", "f")
+    assert '"title": "kelp"' in await operator.dlq("show", "f")
     assert await operator.dlq("show", "b", "--raw") == '{"action": '
 
 

@@ -104,8 +104,10 @@ def test_nothing_that_comes_after_the_count_is_removed(
             super().__init__(bus)
             self._late = bus
 
-        async def purge(self, choice: Choice, *rest: Progress | None) -> DeadLettersPurged:
-            purged = await super().purge(choice, *rest)
+        async def purge(
+            self, choice: Choice, on_progress: Progress | None = None
+        ) -> DeadLettersPurged:
+            purged = await super().purge(choice, on_progress)
             if choice.dry_run:
                 await bury(self._late, 1)
             return purged
