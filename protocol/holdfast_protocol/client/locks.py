@@ -19,6 +19,7 @@ from holdfast_protocol.errors import (
     NoRouteError,
     NotFoundError,
     OverloadedError,
+    RateLimitedError,
     RequestTimeoutError,
     UnavailableError,
 )
@@ -113,9 +114,10 @@ class LockContext:
         asking = loop.create_task(self._ask(message_id))
         try:
             lock = await asyncio.shield(asking)
-        except (asyncio.CancelledError, RequestTimeoutError, UnavailableError):
+        except (asyncio.CancelledError, HoldfastError) as error:
             # What is under way may still become a lease that nobody would know of.
-            self._finish(self._undo(asking, message_id))
+            if _may_be_taken(error):
+                self._finish(self._undo(asking, message_id))
             raise
         held = HeldLock(self._locks, self._lease, lock, clock, asked_at + self._lease.seconds)
         if held.lost:
@@ -133,15 +135,30 @@ class LockContext:
         try:
             try:
                 lock = await asking
-            except (RequestTimeoutError, UnavailableError):
+            except HoldfastError as error:
+                if not _may_be_taken(error):
+                    return
                 # The same message again tells the outcome, if there is one.
                 lock = await self._ask(message_id)
             await self._locks.release(lock.name, lock.token, timeout=LONGEST_RELEASE)
-        except (ConflictError, NotFoundError, NoRouteError, OverloadedError):
+        except (ConflictError, NotFoundError, NoRouteError):
             pass  # it was never taken, or is free already
 
     def _finish(self, work: Coroutine[object, object, None]) -> None:
         self._background.start(work, f"release the lock {self._lease.name!r}")
+
+
+def _may_be_taken(error: BaseException) -> bool:
+    """Whether a lock may be held, now or soon, that was asked for with this end."""
+    match error:
+        case OverloadedError(__cause__=OverloadedError()):
+            return False  # of the bus: no queue ever took the message
+        case OverloadedError() | RateLimitedError():
+            return True  # the answer to the last attempt, which says nothing of the others
+        case asyncio.CancelledError() | RequestTimeoutError() | UnavailableError():
+            return True
+        case _:
+            return False
 
 
 async def _released(held: HeldLock) -> ConflictError | None:

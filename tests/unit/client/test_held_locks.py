@@ -6,9 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast_protocol import ConflictError, NotFoundError, UnavailableError
+from holdfast_protocol import (
+    ConflictError,
+    HoldfastError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+)
 from tests.unit.client.lockkeeper import LockKeeper
-from tests.unit.client.responder import failing, silent
+from tests.unit.client.responder import Received, failing, silent
 from tests.unit.client.scenes import scene
 from tests.unit.client.virtualtime import in_virtual_time, now
 
@@ -190,6 +196,38 @@ class TestUnknownOutcomes:
             assert keeper.actions == ["lock_acquire", "lock_acquire", "lock_release"]
             assert len({message.id for _, message in keeper.asked[:2]}) == 1
             assert keeper.held == {}
+
+    @pytest.mark.parametrize("refusal", ["overloaded", "rate_limited", "unavailable"])
+    def test_a_refusal_says_nothing_about_an_earlier_attempt(self, refusal: str) -> None:
+        @in_virtual_time
+        async def run() -> None:
+            keeper = LockKeeper()
+
+            def taken_in_silence(received: Received) -> list[bytes]:
+                keeper.script(received)
+                return []
+
+            refusing = failing(refusal, {"retry_after_seconds": 60})
+            async with scene(taken_in_silence, refusing, keeper.script, timeout=8) as at:
+                with pytest.raises(HoldfastError) as caught:
+                    await at.client.lock("x", lease_seconds=600).__aenter__()
+                assert caught.value.error_type == refusal
+                await at.agent.has_received(4)
+                assert keeper.actions == ["lock_acquire", "lock_acquire", "lock_release"]
+                assert len({message.id for _, message in keeper.asked[:2]}) == 1
+                assert keeper.held == {}
+
+        run()
+
+    @in_virtual_time
+    async def test_what_no_queue_took_is_not_asked_for_again(self) -> None:
+        keeper = LockKeeper()
+        async with scene(keeper.script, timeout=8) as at:
+            at.bus.faults = [OverloadedError("full", {"retry_after_seconds": 60})]
+            with pytest.raises(OverloadedError):
+                await at.client.lock("x").__aenter__()
+            await asyncio.sleep(100)
+            assert keeper.asked == []
 
     @in_virtual_time
     async def test_leaving_the_client_waits_a_moment_for_that(self) -> None:
