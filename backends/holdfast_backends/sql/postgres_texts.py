@@ -14,8 +14,8 @@ from .schema import SLOTS
 BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # A unit sees what was committed before it got its locks, hence not one state from its begin.
 BEGIN_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
-LOAD: Final = "SELECT * FROM holdfast_load($1, $2, $3, $4, $5)"
-OPEN: Final = "SELECT * FROM holdfast_open($1, $2, $3, $4, $5, $6, $7)"
+LOAD: Final = "SELECT * FROM holdfast_load_2($1, $2, $3, $4, $5)"
+OPEN: Final = "SELECT * FROM holdfast_open_2($1, $2, $3, $4, $5, $6, $7)"
 APPEND: Final = "SELECT holdfast_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 # Not flushed before it is over: a mark that is lost only has events published again.
 MARK_PUBLISHED: Final = """
@@ -64,7 +64,7 @@ _REPLY: Final = {
     "outcome": "bytea",
     "at": "bigint",
 }
-_HEAD: Final = {"name": "text", "last_id": "bigint", "slots": "text", "sequence": "bigint"}
+_HEAD: Final = {"name": "text", "highest_id": "bigint", "slots": "text", "sequence": "bigint"}
 _EVENT: Final = {
     "collection": "text",
     "sequence": "bigint",
@@ -100,7 +100,7 @@ def commit(*, new: bool, changed: bool, replies: bool, heads: bool, events: bool
     if heads:
         parts.append(
             _insert("holdfast_collections", _HEAD, numbers) + " ON CONFLICT (name) DO UPDATE"
-            " SET last_id = excluded.last_id, slots = excluded.slots,"
+            " SET highest_id = excluded.highest_id, slots = excluded.slots,"
             " sequence = excluded.sequence"
         )
     if events:

@@ -23,7 +23,7 @@ from .rows import event_rows, head_of, head_rows, index_columns, slots_used
 from .snapshot import Columns, SqlSnapshot
 from .statements import Statement, Statements
 
-_HEAD, _RECORD = 0, 1  # kinds of rows that `holdfast_load` answers; the third is a reply
+_HEAD, _RECORD = 0, 1  # kinds of rows that `holdfast_load_2` answers; the third is a reply
 _NOTHING = Wanted((), (), ())
 
 

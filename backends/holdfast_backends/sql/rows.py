@@ -21,13 +21,12 @@ RecordColumns: TypeAlias = tuple[bytes, int, bytes | None, int, int, int | None]
 _NO_SLOTS = "[]"
 
 
-def head_of(last_id: int, slots: str, sequence: int) -> Head:
+def head_of(highest_id: int, slots: str, sequence: int) -> Head:
     """The head of a collection's columns."""
-    return Head(last_id + 1, slots_of(slots), sequence)
+    return Head(highest_id + 1, slots_of(slots), sequence)
 
 
 HeadColumns: TypeAlias = tuple[str, int, str, int]
-EventColumns: TypeAlias = tuple[str, int, int, bytes, int, bytes, int, str | None, str | None]
 
 
 def head_rows(heads: Mapping[str, Head]) -> list[HeadColumns]:
@@ -38,8 +37,8 @@ def head_rows(heads: Mapping[str, Head]) -> list[HeadColumns]:
     ]
 
 
-def event_rows(events: Mapping[str, Sequence[EventRow]]) -> list[EventColumns]:
-    """The columns of new events."""
+def event_rows(events: Mapping[str, Sequence[EventRow]]) -> list[tuple[object, ...]]:
+    """The columns of new events, in the order of `EventRow`'s fields behind the collection."""
     return [(name, *event) for name, rows in events.items() for event in rows]
 
 

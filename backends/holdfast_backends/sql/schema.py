@@ -36,7 +36,7 @@ collections: Final = Table(
     "holdfast_collections",
     metadata,
     Column("name", NAME, nullable=False),
-    Column("last_id", BigInteger, nullable=False),
+    Column("highest_id", BigInteger, nullable=False),
     # JSON: [[number, ["path", "segment", …], ready], …]
     Column("slots", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False, server_default="0"),

@@ -9,7 +9,7 @@ from .schema import SLOTS
 _CHUNKS = (1, 8, 64, 256)
 _T = TypeVar("_T")
 
-LOAD_HEADS = "SELECT name, last_id, slots, sequence FROM w JOIN holdfast_collections ON name = a"
+LOAD_HEADS = "SELECT name, highest_id, slots, sequence FROM w JOIN holdfast_collections ON name = a"
 LOAD_ROWS = (
     "SELECT collection, key, version, document, created_at, updated_at, expires_at"
     " FROM w CROSS JOIN holdfast_records ON collection = a AND key = b"
@@ -19,8 +19,8 @@ LOAD_REPLIES = (
     " FROM w CROSS JOIN holdfast_messages ON sender = a AND message_id = b"
 )
 SAVE_HEAD = (
-    "INSERT INTO holdfast_collections (name, last_id, slots, sequence) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (name) DO UPDATE SET last_id = excluded.last_id, slots = excluded.slots,"
+    "INSERT INTO holdfast_collections (name, highest_id, slots, sequence) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET highest_id = excluded.highest_id, slots = excluded.slots,"
     " sequence = excluded.sequence"
 )
 SAVE_EVENT = (

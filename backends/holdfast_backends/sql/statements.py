@@ -101,7 +101,7 @@ class Statements:
     def heads(self) -> Statement:
         """All heads. No parameters."""
         head = collections.c
-        return self._compiled(select(head.name, head.last_id, head.slots, head.sequence))
+        return self._compiled(select(head.name, head.highest_id, head.slots, head.sequence))
 
     @cached_property
     def events(self) -> Statement:

@@ -1,4 +1,10 @@
-"""Change events: the outbox, how far it is published, and each collection's sequence."""
+"""Change events: the outbox, how far it is published, and each collection's sequence.
+
+A process of 0001 that still runs would write without sequences and events, so nothing of it may
+get through. Whatever it reads or writes in a unit begins with the heads; therefore a column of
+theirs has another name from here on. The rename waits for the units that have read them already,
+and who waits for it finds no column of the old name; so no unit is of both versions.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +14,21 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+RENAME_COLUMN = "ALTER TABLE holdfast_collections RENAME COLUMN last_id TO highest_id"
+
+# Those of 0001. What takes their place must not answer to the same name and arguments.
+DROP_FORMER = (
+    """
+DROP FUNCTION holdfast_append(
+    text, bigint, bigint, bigint, bytea[], bigint[], text[], text[], bytea[], bytea[])
+""",
+    "DROP FUNCTION holdfast_open(boolean, text[], text[], text[], bytea[], text[], text[])",
+    "DROP FUNCTION holdfast_load(text[], text[], bytea[], text[], text[])",
+)
+
 # As in 0001, but for the sequence of a head, which stands where a record has its `created_at`.
 LOAD = """
-CREATE OR REPLACE FUNCTION holdfast_load(
+CREATE FUNCTION holdfast_load_2(
     names text[], record_collections text[], record_keys bytea[],
     senders text[], message_ids text[]
 ) RETURNS TABLE (
@@ -18,7 +36,7 @@ CREATE OR REPLACE FUNCTION holdfast_load(
     number bigint, created_at bigint, updated_at bigint, expires_at bigint
 ) LANGUAGE sql STABLE AS $$
     SELECT 0, c.name, c.slots, NULL::bytea, NULL::bytea,
-           c.last_id, c.sequence, NULL::bigint, NULL::bigint
+           c.highest_id, c.sequence, NULL::bigint, NULL::bigint
       FROM unnest(names) AS w (name)
       JOIN holdfast_collections AS c ON c.name = w.name
     UNION ALL
@@ -36,10 +54,32 @@ CREATE OR REPLACE FUNCTION holdfast_load(
 $$
 """
 
-# The function of 0001 knows no events: a process of that version must not write any more.
-DROP_APPEND = """
-DROP FUNCTION holdfast_append(
-    text, bigint, bigint, bigint, bytea[], bigint[], text[], text[], bytea[], bytea[])
+# As in 0001.
+OPEN = """
+CREATE FUNCTION holdfast_open_2(
+    everything boolean, locked text[],
+    names text[], record_collections text[], record_keys bytea[],
+    senders text[], message_ids text[]
+) RETURNS TABLE (
+    kind integer, name text, detail text, bytes bytea, body bytea,
+    number bigint, created_at bigint, updated_at bigint, expires_at bigint
+) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    lock_number integer;
+BEGIN
+    IF everything THEN
+        PERFORM pg_advisory_xact_lock(1752132709, 0);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(1752132709, 0);
+        FOR lock_number IN SELECT DISTINCT hashtext(n) FROM unnest(locked) AS n ORDER BY 1
+        LOOP
+            PERFORM pg_advisory_xact_lock(1752132708, lock_number);
+        END LOOP;
+    END IF;
+    RETURN QUERY SELECT * FROM holdfast_load_2(
+        names, record_collections, record_keys, senders, message_ids);
+END
+$$
 """
 
 # As in 0001, with an event for each record: its sender and message id are those of the reply in
@@ -57,8 +97,8 @@ BEGIN
         RETURN false;
     END IF;
     UPDATE holdfast_collections AS c
-       SET last_id = reached, sequence = expected_sequence + (reached - expected)
-     WHERE c.name = target AND c.last_id = expected AND c.sequence = expected_sequence
+       SET highest_id = reached, sequence = expected_sequence + (reached - expected)
+     WHERE c.name = target AND c.highest_id = expected AND c.sequence = expected_sequence
        AND c.slots = '[]';
     IF NOT FOUND THEN
         RETURN false;
@@ -91,6 +131,7 @@ def upgrade() -> None:
     """Create what is new."""
     postgres = op.get_bind().dialect.name == "postgresql"
     name = sa.Text(collation="C") if postgres else sa.Text()
+    op.execute(RENAME_COLUMN)
     op.add_column(
         "holdfast_collections",
         sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"),
@@ -115,9 +156,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("collection", name="holdfast_published_pk"),
     )
     if postgres:
-        op.execute(LOAD)
-        op.execute(DROP_APPEND)
-        op.execute(APPEND)
+        for statement in (*DROP_FORMER, LOAD, OPEN, APPEND):
+            op.execute(statement)
 
 
 def downgrade() -> None:
