@@ -4,6 +4,7 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aio_pika
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from holdfast_protocol.bus.contract import Delivery
 from holdfast_protocol.bus.rabbitmq import subscription
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
+from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
 from holdfast_protocol.bus.rabbitmq.sizing import PrefetchSizing
 from tests.conformance.bus.harness import RabbitHarness, soon, take
 from tests.conformance.bus.rabbitmq.tools import call, proxy_to, until, vhost_of
@@ -119,7 +121,7 @@ async def test_what_the_caller_holds_of_lost_connections_still_fills_the_bound(
             held += await soon(consumer.receive())
         for generation in (2, 3):
             proxy.cut()
-            await until(lambda wanted=generation: _is(consumer._supervisor.generation == wanted))
+            await until(partial(_has_come_up, consumer, generation))
             # Nothing is taken, not even to wait here: others may take it.
             await until(lambda: depth(10, 10))
         waiting = asyncio.create_task(consumer.receive())
@@ -231,6 +233,10 @@ def test_the_prefetch_fits_the_average_body() -> None:
     assert sizing.is_too_small
     assert sizing.choose() == 1000
     assert not sizing.is_too_small
+
+
+async def _has_come_up(consumer: RabbitConsumer, generation: int) -> bool:
+    return consumer._supervisor.generation == generation
 
 
 async def _is(condition: bool) -> bool:
