@@ -20,10 +20,7 @@ from .operations import (
     Operation,
     Save,
 )
-from .outcomes import (
-    Failed,
-    Outcome,
-)
+from .outcomes import UNKNOWN_SEQUENCE, Failed, Outcome
 from .running import execute_all, point_outcome
 from .scanning import FIRST_CHUNK_ROWS, NeedsSnapshotError, SingleScan
 from .store import (
@@ -85,7 +82,7 @@ class Executor:
             # The store refused the whole unit. One operation alone answers for itself; of
             # several, each is tried by itself, so that only the one at fault fails.
             if len(operations) == 1:
-                return [Failed(error)]
+                return [Failed(error, sequence=UNKNOWN_SEQUENCE)]
             return [(await self.execute([operation]))[0] for operation in operations]
 
     async def _unit(self, operations: Sequence[Operation]) -> list[Outcome]:
