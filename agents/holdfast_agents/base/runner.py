@@ -4,11 +4,13 @@ Natural batching: whatever arrived while the last batch ran is the next batch; n
 added latency. The order of things is what makes a death at any await harmless: commit, then the
 reply confirmed by the broker, then the ack. What dies in between is delivered again, and its
 identity makes that a replay. With a journal, the ack waits for it too.
+
+Answers are bounded like messages: a batch whose results could be large is executed in parts, and
+the next part only once enough of the answers before it are confirmed.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol
@@ -21,7 +23,6 @@ from holdfast_protocol.bus.contract import Broadcast, Bus, Consumer, Delivery, L
 from holdfast_protocol.codec import Batch, Refusal, decode_messages
 from holdfast_protocol.control import parse_control
 from holdfast_protocol.errors import OverloadedError
-from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 
 from .agent import Agent, Prepared, TransientError
@@ -29,9 +30,13 @@ from .answers import Answer
 from .outages import Outage, is_worth_another_try
 from .outcomes_log import OutcomeLog
 from .reply_address import is_allowed_reply_address
+from .runner_limits import RunnerLimits
 from .settling import Settler
 from .side import SideQueue
-from .waiting import Budget, Received, Waiting
+from .sizing import held_by, weights_of
+from .waiting import Budget, Portion, Received, Waiting
+
+__all__ = ["Recording", "Runner", "RunnerLimits"]
 
 _SLOW_PART = 4
 _BYTES_LIKE_A_MESSAGE = 8 * 1024
@@ -50,37 +55,6 @@ class Recording(Protocol):
     ) -> Awaitable[bool]:
         """As `Journal.record`. What it raises ends the service."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerLimits:
-    """How much a runner takes at once.
-
-    Args:
-        prefetch: deliveries that may be unsettled in this process.
-        batch_messages: messages of one batch; a delivery is never split.
-        batch_bytes: bodies of one batch, likewise.
-        taken_bytes: bodies that were taken from the bus and are not settled; beyond, the rest
-            stays there.
-        held_bytes: bodies that are decoded and not yet settled; the rest waits undecoded.
-        side_batches: slow reads (lists, queries) that run beside the batches.
-        side_waiting: deliveries of slow reads that wait for their turn; more are refused
-            (`overloaded`), so that writes always find their way in.
-        unsettled_batches: batches whose replies may still wait for the broker's confirm.
-        retry_seconds: how long a batch waits for a store that cannot be reached.
-        response_bytes: of one AMQP message that answers an array.
-    """
-
-    prefetch: int = 500
-    batch_messages: int = 1_000
-    batch_bytes: int = 16 * 1024 * 1024
-    taken_bytes: int = 64 * 1024 * 1024
-    held_bytes: int = 32 * 1024 * 1024
-    side_batches: int = 4
-    side_waiting: int = 256
-    unsettled_batches: int = 4
-    retry_seconds: float = 30.0
-    response_bytes: int = MAX_RESPONSE_BYTES
 
 
 class Runner:
@@ -111,7 +85,10 @@ class Runner:
         self._settler = Settler(
             agent.name, bus, self._log, response_bytes=self._limits.response_bytes
         )
-        self._waiting = Waiting(self._limits.batch_messages, self._limits.batch_bytes)
+        self._waiting = Waiting(
+            self._limits.batch_messages, self._limits.batch_bytes, self._limits.answer_bytes
+        )
+        self._results = Budget(2 * self._limits.answer_bytes)
         self._stopping = asyncio.Event()
         self._outage = Outage()
         self._budget = Budget(self._limits.held_bytes)
@@ -189,7 +166,8 @@ class Runner:
         items = batch.items
         slow = [self._agent.is_slow(item) for item in items]
         prepared = self._agent.prepare(items)
-        received = Received(delivery, batch.is_array, items, prepared, alone=any(slow))
+        weights = weights_of(items, prepared, slow)
+        received = Received(delivery, batch.is_array, items, prepared, weights, alone=any(slow))
         self._unsettled += 1
         if all(isinstance(item, Answer) for item in prepared):
             # Nothing to execute: a ping is answered also while the store is waited for.
@@ -208,10 +186,7 @@ class Runner:
 
     async def _execute(self, consumer: Consumer) -> None:
         while batch := await self._waiting.take():
-            if batch[0].alone:
-                await self._run_in_parts(consumer, batch[0])
-            else:
-                await self._run_batch(consumer, batch)
+            await self._run_batch(consumer, batch)
 
     def _run_or_refuse(self, consumer: Consumer, received: Received) -> None:
         if self._side.admit():
@@ -223,8 +198,9 @@ class Runner:
     async def _refuse(self, consumer: Consumer, received: Received, error: OverloadedError) -> None:
         answers = self._agent.give_up(received.prepared, error)
         self._outcomes.tell(received.items, answers, 0.0)
-        delivered = await self._settler.deliver(received, answers)
-        await self._settle(consumer, [received], [delivered])
+        whole = Portion(received, 0, len(answers))
+        delivered = await self._settler.deliver(whole, answers)
+        await self._settle(consumer, [whole], [delivered])
 
     async def _run_beside(self, consumer: Consumer, received: Received) -> None:
         async with self._side.turn():
@@ -232,30 +208,37 @@ class Runner:
 
     async def _run_in_parts(self, consumer: Consumer, received: Received) -> None:
         """Execute and answer a few messages at a time, so that not all answers are held."""
-        delivered = True
-        for start in range(0, len(received.items), _SLOW_PART):
-            end = start + _SLOW_PART
-            answers, kept = await self._executed(
-                received.items[start:end], received.prepared[start:end]
-            )
-            delivered = await self._settler.deliver(received, answers, start) and delivered
+        count = len(received.items)
+        for start in range(0, count, _SLOW_PART):
+            portion = Portion(received, start, min(start + _SLOW_PART, count))
+            answers, kept = await self._executed([portion])
+            delivered = await self._settler.deliver(portion, answers)
             delivered = await _is_kept(kept) and delivered
-        await self._settle(consumer, [received], [delivered])
+            await self._settle(consumer, [portion], [delivered])
 
-    async def _run_batch(self, consumer: Consumer, batch: list[Received]) -> None:
-        """Execute, then answer in a task of its own, so that the next batch need not wait."""
-        items = [item for received in batch for item in received.items]
-        prepared = [item for received in batch for item in received.prepared]
-        answers, kept = await self._executed(items, prepared)
+    async def _run_batch(self, consumer: Consumer, batch: list[Portion]) -> None:
+        """Execute, then answer in a task of its own, so that the next batch need not wait; but
+        where it may answer much, not before there is room for that."""
+        weight = sum(one.weight for one in batch if one.received.weights is not None)
+        if weight:
+            await self._results.take(weight)
+        answers, kept = await self._executed(batch)
+        held = 0
+        if weight:
+            held = held_by(answers)
+            self._results.give_back(weight - held)
         await self._settling.acquire()
-        self._spawn(self._answer_batch(consumer, batch, answers, kept))
+        self._spawn(self._answer_batch(consumer, batch, answers, kept, held))
 
     async def _executed(
-        self,
-        items: Sequence[AgentMessage | Refusal],
-        prepared: Sequence[Prepared[Any] | Answer],
+        self, batch: Sequence[Portion]
     ) -> tuple[list[Answer], Awaitable[bool] | None]:
         """The answers, and whether the journal keeps them, if there is one."""
+        items: list[AgentMessage | Refusal] = []
+        prepared: list[Prepared[Any] | Answer] = []
+        for received, start, end in batch:
+            items += received.items[start:end]
+            prepared += received.prepared[start:end]
         started = monotonic()
         answers = await self._answers(prepared)
         self._outcomes.tell(items, answers, monotonic() - started)
@@ -283,24 +266,25 @@ class Runner:
     async def _answer_batch(
         self,
         consumer: Consumer,
-        batch: list[Received],
+        batch: list[Portion],
         answers: list[Answer],
         kept: Awaitable[bool] | None,
+        held: int,
     ) -> None:
         try:
             waits = []
             position = 0
-            for received in batch:
-                count = len(received.items)
-                part = answers[position : position + count]
-                waits.append(self._settler.deliver(received, part))
-                position += count
+            for portion in batch:
+                end = position + portion.length
+                waits.append(self._settler.deliver(portion, answers[position:end]))
+                position = end
             delivered = await asyncio.gather(*waits)
             if not await _is_kept(kept):
                 delivered = [False] * len(batch)
         finally:
             self._settling.release()
         await self._settle(consumer, batch, delivered)
+        self._results.give_back(held)  # only now: until here the answers were in hand
 
     def _on_control(self, broadcast: Broadcast) -> None:
         control = parse_control(broadcast.body, broadcast.user_id)
@@ -308,11 +292,21 @@ class Runner:
             self._agent.cancellations.add(control)
 
     async def _settle(
-        self, consumer: Consumer, batch: Sequence[Received], delivered: Sequence[bool]
+        self, consumer: Consumer, batch: Sequence[Portion], delivered: Sequence[bool]
     ) -> None:
-        self._unsettled -= len(batch)
-        self._budget.give_back(sum(len(received.delivery.body) for received in batch))
-        await self._settler.settle(consumer, [one.delivery for one in batch], delivered)
+        """Settle the deliveries of which these were the last messages to be answered."""
+        done = [
+            portion.received
+            for portion, is_delivered in zip(batch, delivered, strict=True)
+            if portion.received.answered(portion.length, is_delivered=is_delivered)
+        ]
+        self._unsettled -= len(done)
+        self._budget.give_back(sum(len(received.delivery.body) for received in done))
+        await self._settler.settle(
+            consumer,
+            [received.delivery for received in done],
+            [received.is_delivered for received in done],
+        )
 
 
 async def _decoded(delivery: Delivery) -> Batch:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from holdfast_agents.logs import Logger
@@ -12,7 +12,8 @@ from holdfast_protocol.errors import HoldfastError, TooLargeError, ValidationErr
 from holdfast_protocol.replies import Reply
 
 from .answers import Answer
-from .waiting import Received
+from .sizing import answer_bytes
+from .waiting import Portion, Received
 
 _ENVELOPE_ROOM = 1024 * 1024
 _PAUSE_SECONDS = 0.5
@@ -34,12 +35,12 @@ class Settler:
         self._log = log
         self._response_bytes = response_bytes + _ENVELOPE_ROOM
 
-    async def deliver(self, received: Received, answers: Sequence[Answer], start: int = 0) -> bool:
-        """Whether the broker has taken all that these answers lead to; the first of them
-        answers the message at `start`."""
+    async def deliver(self, portion: Portion, answers: Sequence[Answer]) -> bool:
+        """Whether the broker has taken all that the answers to these messages lead to."""
+        received = portion.received
         try:
             if received.delivery.reply_to is None:
-                await self._bury_refused(received, answers, start)
+                await self._bury_refused(received, answers, portion.start)
             else:
                 await self._reply(received, answers)
         except HoldfastError as error:
@@ -92,11 +93,14 @@ class Settler:
         self._log.warning("forbidden reply_to", agent=self._agent)
         await consumer.ack([delivery])
 
-    def _bodies(self, received: Received, answers: Sequence[Answer]) -> list[bytes]:
-        replies = [answer.reply for answer in answers]
+    def _bodies(self, received: Received, answers: Sequence[Answer]) -> Iterator[bytes]:
+        """One after the other, so that of many large answers only a few are held twice."""
         if not received.is_array:
-            return [encode_replies(replies, as_array=False)]
-        return split_replies(replies, self._response_bytes)
+            yield encode_replies([answer.reply for answer in answers], as_array=False)
+            return
+        groups = [answers] if received.weights is None else _groups(answers, self._response_bytes)
+        for group in groups:
+            yield from split_replies([answer.reply for answer in group], self._response_bytes)
 
     async def _bury_refused(
         self, received: Received, answers: Sequence[Answer], start: int
@@ -127,6 +131,18 @@ class Settler:
             error=reply.error or "",
             agent=self._agent,
         )
+
+
+def _groups(answers: Sequence[Answer], max_bytes: int) -> Iterator[Sequence[Answer]]:
+    """Answers that are about so large together, in order; one at least."""
+    start = size = 0
+    for place, answer in enumerate(answers):
+        more = answer_bytes(answer)
+        if place > start and size + more > max_bytes:
+            yield answers[start:place]
+            start, size = place, 0
+        size += more
+    yield answers[start:]
 
 
 def _part_id(received: Received, index: int) -> str | None:

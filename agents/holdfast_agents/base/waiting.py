@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from holdfast_protocol.bus.contract import Delivery
 from holdfast_protocol.codec import Refusal
@@ -13,24 +14,57 @@ from .agent import Prepared
 from .answers import Answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
-    """A delivery, decoded and checked.
+    """A delivery, decoded and checked, and how far it is answered.
 
-    `alone` asks to be executed by itself, in small parts: its answers may be large.
+    Args:
+        weights: how many bytes the result of each message may have beyond its own; None for
+            none at all.
+        alone: to be executed by itself.
     """
 
     delivery: Delivery
     is_array: bool
     items: list[AgentMessage | Refusal]
     prepared: list[Prepared[Any] | Answer]
+    weights: list[int] | None = None
     alone: bool = False
+    is_delivered: bool = field(default=True, init=False)
+    """Whether the broker, and the journal, have taken all that was answered so far."""
+    _answered: int = field(default=0, init=False)
+
+    def answered(self, count: int, *, is_delivered: bool) -> bool:
+        """So many more messages are answered; whether that was all, and it can be settled."""
+        self._answered += count
+        self.is_delivered = self.is_delivered and is_delivered
+        return self._answered == len(self.items)
+
+
+class Portion(NamedTuple):
+    """Messages of one delivery that are executed in the same batch: those from `start` to before
+    `end`. Mostly all; the results of many reads are not held at once."""
+
+    received: Received
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """How many messages."""
+        return self.end - self.start
+
+    @property
+    def weight(self) -> int:
+        """How many bytes their results may have beyond their own."""
+        weights = self.received.weights
+        return 0 if weights is None else sum(weights[self.start : self.end])
 
 
 class Budget:
-    """How many bytes of bodies may be in hand at once; what is decoded takes several times that.
+    """How many bytes may be in hand at once.
 
-    A body over the whole budget is taken alone.
+    What is larger than the whole budget is taken alone.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -46,7 +80,7 @@ class Budget:
         self._taken += size
 
     def give_back(self, size: int) -> None:
-        """These bytes are settled."""
+        """These bytes are no longer in hand (below 0: it was more than what was taken for it)."""
         self._taken -= size
         self._freed.set()
 
@@ -55,14 +89,19 @@ class Waiting:
     """A bounded queue between the one that takes deliveries and the one that executes them.
 
     Args:
-        max_messages: of one batch, and how many may wait; a delivery is never split.
+        max_messages: of one batch, and how many may wait.
         max_bytes: of bodies, likewise.
+        max_weight: what the results of one batch may have beyond the bodies. Only for this a
+            delivery is split.
     """
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, max_weight: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._max_weight = max_weight
         self._entries: deque[Received] = deque()
+        self._begun = 0
+        """How many messages of the first entry were taken already."""
         self._messages = 0
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -79,30 +118,60 @@ class Waiting:
         self._bytes += len(received.delivery.body)
         self._arrived.set()
 
-    async def take(self) -> list[Received]:
+    async def take(self) -> list[Portion]:
         """The next batch: everything that waits, up to the limits. Empty once closed."""
         while not self._entries:
             if self._closed:
                 return []
             self._arrived.clear()
             await self._arrived.wait()
-        batch: list[Received] = []
-        messages = size = 0
-        while self._entries and messages < self._max_messages and size < self._max_bytes:
-            if self._entries[0].alone and batch:
+        first = self._take_first()
+        batch, received = [first], first.received
+        messages, size = first.length, len(received.delivery.body)
+        room, more = self._max_weight - first.weight, 0
+        while messages < self._max_messages and size < self._max_bytes:
+            if received.alone or self._begun or not self._entries:
                 break
-            received = self._entries.popleft()
-            batch.append(received)
-            messages += len(received.items)
+            received = self._entries[0]
+            weight = 0 if received.weights is None else sum(received.weights)
+            if received.alone or weight > max(room, 0):
+                break
+            room -= weight
+            count = len(received.items)
+            batch.append(Portion(received, 0, count))
+            messages += count
+            more += len(received.delivery.body)
             size += len(received.delivery.body)
-            if received.alone:
-                break
+            self._entries.popleft()
         self._messages -= messages
-        self._bytes -= size
+        self._bytes -= more
         self._room.set()
         return batch
+
+    def _take_first(self) -> Portion:
+        """As much of the first entry as one batch may have."""
+        received, start = self._entries[0], self._begun
+        count = len(received.items)
+        end = _reach(received.weights, start, self._max_weight) or count
+        self._begun = end
+        if end == count:
+            self._entries.popleft()
+            self._begun = 0
+            self._bytes -= len(received.delivery.body)
+        return Portion(received, start, end)
 
     def close(self) -> None:
         """Nothing more will be put; what waits can still be taken."""
         self._closed = True
         self._arrived.set()
+
+
+def _reach(weights: Sequence[int] | None, start: int, room: int) -> int | None:
+    """Up to where the weights from `start` on fit, one at least; None for all of them."""
+    if weights is None:
+        return None
+    for place in range(start, len(weights)):
+        room -= weights[place]
+        if room < 0 and place > start:
+            return place
+    return None

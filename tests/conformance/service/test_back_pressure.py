@@ -98,3 +98,14 @@ async def test_too_many_slow_reads_are_refused_while_writes_pass(scene: Scene) -
     assert all(isinstance(seconds, float) and seconds > 0 for seconds in after)
     assert len(answered) == 3
     assert saved.id == 1
+
+
+async def test_large_answers_are_executed_in_parts_and_all_arrive(scene: Scene) -> None:
+    async with SlowService(scene, answer_bytes=4 * _MEBI) as service:
+        service.store.may_go_on.set()
+        saved = await soon(service.client.storage.save({"text": "x" * (_MEBI // 4)}))
+        async with scene.client(retry=False) as many:
+            gets = [many.storage.get(saved.id) for _ in range(60)]
+            records = await soon(asyncio.gather(*gets))
+    assert len(records) == 60
+    assert all(record.document == saved.document for record in records)

@@ -1,0 +1,91 @@
+"""How large answers can become, and how large they are.
+
+A read of a hundred bytes may be answered with a megabyte, so what is held of answers has no bound
+in what is held of messages. Nobody knows the size of a record before it is read: it is counted as
+the largest there can be, until it is known.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from holdfast_protocol.actions import COMMON_ACTIONS, LOCK_ACTIONS
+from holdfast_protocol.codec import Refusal
+from holdfast_protocol.limits import MAX_RESPONSE_BYTES
+from holdfast_protocol.messages import AgentMessage
+from holdfast_protocol.replies import RawJson, ReplyResult
+
+from .agent import Prepared
+from .answers import Answer
+
+RECORD_BYTES: Final = 1024 * 1024
+"""The largest record there is (wire contract, section 10)."""
+
+_SAYS_WHAT_IT_WAS_TOLD: Final = frozenset(
+    {"storage_save", "storage_index", *LOCK_ACTIONS, *COMMON_ACTIONS}
+)
+"""Actions whose answers are about as large as their messages, which are counted already."""
+
+_BATCH: Final = "storage_batch"
+_MOST_RECORDS: Final = MAX_RESPONSE_BYTES // RECORD_BYTES
+_ENVELOPE_BYTES: Final = 1024
+"""What a small answer takes, about."""
+
+
+def weights_of(
+    items: Sequence[AgentMessage | Refusal],
+    prepared: Sequence[Prepared[Any] | Answer],
+    slow: Sequence[bool],
+) -> list[int] | None:
+    """How many bytes the result of each message may have beyond those of the message itself;
+    None where none can have any."""
+    for item in items:
+        if isinstance(item, AgentMessage) and item.action not in _SAYS_WHAT_IT_WAS_TOLD:
+            break
+    else:
+        return None  # as of most: it costs saves nothing
+    weights = [
+        0 if isinstance(work, Answer) else _weight(work.message, is_slow=is_slow)
+        for work, is_slow in zip(prepared, slow, strict=True)
+    ]
+    return weights if any(weights) else None
+
+
+def _weight(message: AgentMessage, *, is_slow: bool) -> int:
+    if message.action in _SAYS_WHAT_IT_WAS_TOLD:
+        return 0
+    if is_slow:
+        return MAX_RESPONSE_BYTES
+    if message.action != _BATCH:
+        return RECORD_BYTES
+    operations = message.payload.get("operations")
+    if not isinstance(operations, list):
+        return 0  # and refused
+    grown = islice(filter(_may_grow, operations), _MOST_RECORDS)
+    return RECORD_BYTES * sum(1 for _ in grown)
+
+
+def _may_grow(operation: object) -> bool:
+    return not isinstance(operation, dict) or operation.get("action") not in _SAYS_WHAT_IT_WAS_TOLD
+
+
+def held_by(answers: Iterable[Answer]) -> int:
+    """How many bytes answers hold, about: what is encoded already counts, and strings."""
+    return sum(answer_bytes(answer) for answer in answers)
+
+
+def answer_bytes(answer: Answer) -> int:
+    """How many bytes an answer holds, about; its text has hardly more."""
+    return _ENVELOPE_BYTES + _result_bytes(answer.reply.result)
+
+
+def _result_bytes(value: ReplyResult) -> int:
+    if isinstance(value, RawJson):
+        return len(value.data)
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_result_bytes, value.values()))
+    if isinstance(value, Sequence):
+        return sum(map(_result_bytes, value))
+    return 0
