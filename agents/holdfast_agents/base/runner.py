@@ -12,23 +12,19 @@ the next part only once enough of the answers before it are confirmed.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
-import stamina
 from pydantic import JsonValue
 
 from holdfast_agents.logs import Logger, quiet_logger
 from holdfast_protocol.bus.contract import Broadcast, Bus, Consumer, Delivery, Listener
-from holdfast_protocol.codec import Batch, Refusal, decode_messages
+from holdfast_protocol.codec import Batch, decode_messages
 from holdfast_protocol.control import parse_control
 from holdfast_protocol.errors import OverloadedError
-from holdfast_protocol.messages import AgentMessage
 
-from .agent import Agent, Prepared, TransientError
+from .agent import Agent
 from .answers import Answer
-from .outages import Outage, is_worth_another_try
-from .outcomes_log import OutcomeLog
+from .executing import Execution, Recording
 from .reply_address import is_allowed_reply_address
 from .runner_limits import RunnerLimits
 from .settling import Settler
@@ -45,16 +41,6 @@ _BREATH_MESSAGES = 64
 """How many messages are decoded before others on the event loop get their turn."""
 
 _OVERLOADED = "Too many slow reads wait already; ask again later"
-
-
-class Recording(Protocol):
-    """The part of a journal that a runner needs (`journal.contract.Journal`)."""
-
-    def record(
-        self, agent: str, items: Sequence[AgentMessage | Refusal], answers: Sequence[Answer]
-    ) -> Awaitable[bool]:
-        """As `Journal.record`. What it raises ends the service."""
-        ...
 
 
 class Runner:
@@ -77,11 +63,9 @@ class Runner:
     ) -> None:
         self._agent = agent
         self._bus = bus
-        self._journal = journal
         self._unsettled = 0
         self._limits = limits if limits is not None else RunnerLimits()
         self._log = log if log is not None else quiet_logger()
-        self._outcomes = OutcomeLog(self._log, agent.name)
         self._settler = Settler(
             agent.name, bus, self._log, response_bytes=self._limits.response_bytes
         )
@@ -90,7 +74,13 @@ class Runner:
         )
         self._results = Budget(2 * self._limits.answer_bytes)
         self._stopping = asyncio.Event()
-        self._outage = Outage()
+        self._execution = Execution(
+            agent,
+            self._log,
+            journal,
+            stopping=self._stopping,
+            retry_seconds=self._limits.retry_seconds,
+        )
         self._budget = Budget(self._limits.held_bytes)
         self._consumer: Consumer | None = None
         self._control: Listener | None = None
@@ -197,7 +187,7 @@ class Runner:
 
     async def _refuse(self, consumer: Consumer, received: Received, error: OverloadedError) -> None:
         answers = self._agent.give_up(received.prepared, error)
-        self._outcomes.tell(received.items, answers, 0.0)
+        self._execution.outcomes.tell(received.items, answers, 0.0)
         whole = Portion(received, 0, len(answers))
         delivered = await self._settler.deliver(whole, answers)
         await self._settle(consumer, [whole], [delivered])
@@ -211,7 +201,7 @@ class Runner:
         count = len(received.items)
         for start in range(0, count, _SLOW_PART):
             portion = Portion(received, start, min(start + _SLOW_PART, count))
-            answers, kept = await self._executed([portion])
+            answers, kept = await self._execution.of([portion])
             delivered = await self._settler.deliver(portion, answers)
             delivered = await _is_kept(kept) and delivered
             await self._settle(consumer, [portion], [delivered])
@@ -222,46 +212,13 @@ class Runner:
         weight = sum(one.weight for one in batch if one.received.weights is not None)
         if weight:
             await self._results.take(weight)
-        answers, kept = await self._executed(batch)
+        answers, kept = await self._execution.of(batch)
         held = 0
         if weight:
             held = held_by(answers)
             self._results.give_back(weight - held)
         await self._settling.acquire()
         self._spawn(self._answer_batch(consumer, batch, answers, kept, held))
-
-    async def _executed(
-        self, batch: Sequence[Portion]
-    ) -> tuple[list[Answer], Awaitable[bool] | None]:
-        """The answers, and whether the journal keeps them, if there is one."""
-        items: list[AgentMessage | Refusal] = []
-        prepared: list[Prepared[Any] | Answer] = []
-        for received, start, end in batch:
-            items += received.items[start:end]
-            prepared += received.prepared[start:end]
-        started = monotonic()
-        answers = await self._answers(prepared)
-        self._outcomes.tell(items, answers, monotonic() - started)
-        if self._journal is None:
-            return answers, None
-        return answers, self._journal.record(self._agent.name, items, answers)
-
-    async def _answers(self, prepared: Sequence[Prepared[Any] | Answer]) -> list[Answer]:
-        """The answers; a store that cannot be reached is waited for, the queue waiting too."""
-        try:
-            retries = stamina.retry_context(
-                on=is_worth_another_try(self._stopping),
-                attempts=None,
-                timeout=self._outage.seconds_left(self._limits.retry_seconds),
-                wait_initial=0.05,
-                wait_max=2.0,
-            )
-            async for attempt in retries:
-                with attempt, self._outage.watched():
-                    return await self._agent.execute(prepared, after=self._outage.last)
-        except TransientError as transient:
-            return self._agent.give_up(prepared, transient.error)
-        raise RuntimeError("a retry loop ends in an answer or an error")
 
     async def _answer_batch(
         self,
