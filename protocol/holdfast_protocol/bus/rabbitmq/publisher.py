@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiormq import Channel
+from aiormq.abc import ChannelFrame
 from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
@@ -34,7 +35,10 @@ class UnroutableError(Exception):
 
 @dataclass(slots=True)
 class _Message:
-    """What is sent, perhaps more than once. `message_id` is the one to keep, if any."""
+    """What is sent, perhaps more than once. `message_id` is the one to keep, if any.
+
+    `unsure_on` is the channel on which it was sent and nothing was heard of it, if any.
+    """
 
     exchange: str
     routing_key: str
@@ -44,6 +48,7 @@ class _Message:
     message_id: str | None
     rejections: int | None
     rejected: bool = False
+    unsure_on: Channel | None = None
 
 
 class Publisher:
@@ -98,7 +103,7 @@ class Publisher:
             exchange, routing_key, body, properties, mandatory, properties.message_id, rejections
         )
         try:
-            async with asyncio.timeout(self._timeout), self._under_way.place(len(body)):
+            async with asyncio.timeout(self._timeout), self._under_way.place(message):
                 await self._publish_patiently(message)
         except TimeoutError as error:
             if message.rejected:
@@ -110,6 +115,7 @@ class Publisher:
     async def close(self) -> None:
         """Publish no more; what is under way ends in BusClosedError or UnavailableError."""
         await self.supervisor.close()
+        self._under_way.close()
 
     async def _publish_patiently(self, message: _Message) -> None:
         """Again when the broker rejects it (a full queue, or one without a leader yet), for
@@ -142,6 +148,7 @@ class Publisher:
             await self._link.unblocked()
         properties = message.properties
         properties.message_id = message.message_id or self.next_message_id()
+        message.unsure_on = channel
         try:
             with lost_connections():
                 await channel.basic_publish(
@@ -152,9 +159,14 @@ class Publisher:
                     mandatory=message.mandatory,
                     wait=False,  # the confirm says more than the socket's buffer
                 )
+            message.unsure_on = None
         except ConnectionLostError:
+            message.unsure_on = None
             if self.supervisor.current is channel:
                 self.supervisor.recycle()
+            raise
+        except DeliveryError:  # rejected or returned: the broker has read it
+            message.unsure_on = None
             raise
 
     async def _open(self) -> Channel:
@@ -165,23 +177,60 @@ class Publisher:
 
 
 class _UnderWay:
-    """Bounds what is published and not yet confirmed: the driver would buffer anything."""
+    """Bounds what is published and not yet confirmed: the driver would buffer anything.
+
+    What nobody waits for any more keeps its place until it has left for the broker: while the
+    broker does not read, it is in the memory of this process.
+    """
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_MAX_COUNT)
         self._bytes = 0
         self._freed = asyncio.Event()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def place(self, size: int) -> AsyncIterator[None]:
-        async with self._places:
+    async def place(self, message: _Message) -> AsyncIterator[None]:
+        size = len(message.body)
+        await self._take(size)
+        try:
+            yield
+        finally:
+            if message.unsure_on is None:
+                self._free(size)
+            else:
+                task = asyncio.create_task(self._free_later(message.unsure_on, size))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    def close(self) -> None:
+        for task in self._leaving:
+            task.cancel()
+
+    async def _take(self, size: int) -> None:
+        await self._places.acquire()
+        try:
             # A body larger than the bound goes alone.
             while self._bytes and self._bytes + size > _MAX_BYTES:
                 self._freed.clear()
                 await self._freed.wait()
-            self._bytes += size
-            try:
-                yield
-            finally:
-                self._bytes -= size
-                self._freed.set()
+        except BaseException:
+            self._places.release()
+            raise
+        self._bytes += size
+
+    def _free(self, size: int) -> None:
+        self._bytes -= size
+        self._places.release()
+        self._freed.set()
+
+    async def _free_later(self, channel: Channel, size: int) -> None:
+        """Once all that was to be written up to now has left, or the connection is lost."""
+        left = asyncio.get_running_loop().create_future()
+        channel.write_queue.put_nowait(ChannelFrame(b"", should_close=False, drain_future=left))
+        try:
+            await asyncio.wait(
+                [left, channel.connection.closing], return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            self._free(size)
