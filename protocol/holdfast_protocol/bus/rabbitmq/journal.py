@@ -1,6 +1,7 @@
 """The journal: a stream of the broker, appended to with confirms and read by offset."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
@@ -17,9 +18,11 @@ from holdfast_protocol.bus.rabbitmq.driver import (
     refusal,
 )
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError, UnroutableError
-from holdfast_protocol.bus.rabbitmq.streaming import MARK, StreamReader
+from holdfast_protocol.bus.rabbitmq.streaming import MARK, StreamMissingError, StreamReader
 from holdfast_protocol.bus.rabbitmq.topology import declare_journal, journal_queue
 from holdfast_protocol.errors import UnavailableError
+
+_log = logging.getLogger("holdfast.bus")
 
 _PERSISTENT = 2
 _FIRST_DELAY = 0.1
@@ -85,6 +88,14 @@ class Journal:
                         raise UnavailableError("The journal cannot be read") from error
                     await asyncio.sleep(delay)
                     waited += delay
+                    delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+                except StreamMissingError as error:
+                    if not follow:
+                        raise UnavailableError("The journal was deleted") from error
+                    if reader.begin_again():
+                        _log.warning("The journal was deleted; waiting for a new one to follow")
+                    # It is for those who append to declare a new one.
+                    await asyncio.sleep(delay)
                     delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
                 except TimeoutError as error:
                     raise UnavailableError("The journal cannot be read in time") from error

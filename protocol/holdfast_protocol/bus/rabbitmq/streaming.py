@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from holdfast_protocol.bus.rabbitmq.connection import Link
@@ -19,9 +20,13 @@ from holdfast_protocol.bus.rabbitmq.driver import (
 MARK = "x-holdfast-mark"
 
 _OFFSET = "x-stream-offset"
-_PREFETCH = 16  # chunks may be large, and a stream's consumer needs some prefetch
-_ACK_EVERY = 4
+# The broker counts chunks, which may be large, and a stream's consumer needs some prefetch.
+_PREFETCH = 2
 _TIMEOUT = 10.0
+
+
+class StreamMissingError(Exception):
+    """The stream was deleted; there may be another one of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class StreamReader:
     """
 
     def __init__(self, link: Link, queue: str, since: datetime | None) -> None:
-        self.begun = False
+        self.begun = self._opened = False
         self._link = link
         self._queue = queue
         self._start: str | int | datetime = since.astimezone(UTC) if since else "first"
@@ -53,28 +58,44 @@ class StreamReader:
         self._arrived: deque[Chunk] = deque()
         self._news = asyncio.Event()
         self._lost = False
-        self._unsettled = 0
+        self._deleted = False
 
     async def open(self) -> None:
         """Consume on a new channel, from the first message that was not handed out.
 
-        Raises ConnectionLostError, and what the broker refuses.
+        Raises ConnectionLostError, StreamMissingError, and what the broker refuses.
         """
         await self.close()
         self._arrived.clear()
-        self._lost = False
-        self._unsettled = 0
-        with lost_connections():
-            self._channel = await self._link.open_channel(self._prepare)
-        self.begun = True
+        self._lost = self._deleted = False
+        try:
+            with lost_connections():
+                self._channel = await self._link.open_channel(self._prepare)
+        except ConnectionLostError as error:
+            if isinstance(error.__cause__, ChannelNotFoundEntity):
+                raise StreamMissingError(self._queue) from error
+            raise
+        self.begun = self._opened = True
+
+    def begin_again(self) -> bool:
+        """Another stream of the name counts from zero, and all of it is new.
+
+        Returns False when this was said already, and nothing was opened since.
+        """
+        opened, self._opened = self._opened, False
+        self._start, self._next = "first", 0
+        return opened
 
     async def next(self, timeout: float | None) -> Chunk:
         """The next message, within so many seconds.
 
-        Raises TimeoutError, or ConnectionLostError: then it can be opened again.
+        Raises TimeoutError, StreamMissingError, or ConnectionLostError: then it can be opened
+        again.
         """
         async with asyncio.timeout(timeout):
             while not self._arrived:
+                if self._deleted:
+                    raise StreamMissingError(self._queue)
                 if self._lost or self._channel is None:
                     raise ConnectionLostError("while reading a stream")
                 self._news.clear()
@@ -112,13 +133,10 @@ class StreamReader:
             self._news.set()
 
     async def _settle(self, chunk: Chunk) -> None:
-        """Let the broker send more; what is handed out need not be confirmed one by one."""
-        self._unsettled += 1
-        if self._unsettled < _ACK_EVERY or self._channel is None:
-            return
-        self._unsettled = 0
-        with lost_connections():
-            await self._channel.basic_ack(chunk.tag, multiple=True, wait=False)
+        """Let the broker send another one."""
+        if self._channel is not None:
+            with lost_connections():
+                await self._channel.basic_ack(chunk.tag, multiple=True, wait=False)
 
     def _on_lost(self, channel: Channel) -> None:
         if channel is self._channel:
@@ -126,5 +144,6 @@ class StreamReader:
             self._news.set()
 
     def _on_broker_cancel(self, _: Basic.Cancel) -> None:
-        self._lost = True
+        # Of a stream, the broker cancels a consumer for nothing else: a new leader reads on.
+        self._deleted = True
         self._news.set()

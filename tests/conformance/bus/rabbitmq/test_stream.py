@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import aio_pika
@@ -107,6 +108,47 @@ async def test_a_journal_that_was_deleted_is_begun_anew(
         assert await read(bus) == []
         await bus.journal(b"2")
         assert await read(bus) == [b"2"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_who_follows_goes_on_with_a_new_journal_from_its_first(
+    fresh_amqp_url: str,
+    rabbitmq_api: BrokerApi,
+    caplog: pytest.LogCaptureFixture,
+    at_once: bool,
+) -> None:
+    async with RabbitBus(fresh_amqp_url) as bus, RabbitBus(fresh_amqp_url) as writer:
+        chunks = bus.read_journal(follow=True)
+        for number in range(10):
+            await writer.journal(b"old %d" % number)
+            assert await soon(anext(chunks)) == b"old %d" % number
+        waiting = asyncio.ensure_future(anext(chunks))
+        vhost = vhost_of(fresh_amqp_url)
+        await call(rabbitmq_api, "DELETE", "queues", vhost, "holdfast.journal")
+        if not at_once:
+            await until(lambda: _is("The journal was deleted" in caplog.text))
+        for number in range(3):
+            await writer.journal(b"new %d" % number)
+        assert await soon(waiting) == b"new 0"
+        assert [await soon(anext(chunks)) for _ in range(2)] == [b"new 1", b"new 2"]
+        assert caplog.text.count("The journal was deleted") == 1
+
+
+async def test_a_reader_asks_for_no_more_than_a_few_chunks_ahead(amqp_url: str) -> None:
+    chunk = 4 << 20
+    async with RabbitHarness(amqp_url).bus() as bus:
+        for _ in range(20):
+            await bus.journal(bytes(chunk))
+        tracemalloc.start()
+        try:
+            chunks = bus.read_journal()
+            assert len(await soon(anext(chunks))) == chunk
+            assert len(await soon(anext(chunks))) == chunk
+            # The broker answers in order: what it sends ahead comes before this.
+            await bus.listen("events", ["#"], lambda _: None)
+            assert tracemalloc.get_traced_memory()[1] < 6 * chunk
+        finally:
+            tracemalloc.stop()
 
 
 async def test_a_queue_of_that_name_that_is_no_stream_is_told(fresh_amqp_url: str) -> None:
