@@ -1,6 +1,7 @@
 """A walk through the dead letters of a broker."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -16,13 +17,17 @@ from holdfast_protocol.bus.rabbitmq.driver import (
     REFUSED,
     ConnectionLostError,
     close_quietly,
+    describe,
     lost_connections,
     refusal,
 )
 from holdfast_protocol.bus.rabbitmq.incoming import texts
 from holdfast_protocol.bus.rabbitmq.intake import Held, Intake, Portions
+from holdfast_protocol.bus.rabbitmq.renewing import Renewal
 from holdfast_protocol.bus.rabbitmq.topology import dead_letters_queue, declare_exchanges
-from holdfast_protocol.errors import BusClosedError, UnavailableError
+from holdfast_protocol.errors import BusClosedError, HoldfastError, UnavailableError
+
+_log = logging.getLogger("holdfast.bus")
 
 _LOST = "The walk through the dead letters was lost"
 
@@ -32,15 +37,22 @@ class RabbitWalk:
 
     `timeout` bounds each wait for the broker, in seconds. The channel is not made again: its
     letters are back in the queue once it is lost, and others may have taken them.
+
+    What was given back often goes back as a copy, at the end of the walk; of many, some do
+    when the next ones are taken, and cannot be removed by this walk any more. A death at that
+    may leave both.
     """
 
     def __init__(self, link: Link, namespace: str, timeout: float) -> None:
         self.total = 0
         self._link = link
         self._namespace = namespace
+        self._queue = dead_letters_queue(namespace)
         self._timeout = timeout
         self._left = 0
         self._held = Held()
+        self._renewal = Renewal(link, self._queue, timeout)
+        self._renewed: set[int] = set()
         self._intake: Intake | None = None
         self._portions = Portions()
         self._turn = asyncio.Lock()
@@ -50,14 +62,15 @@ class RabbitWalk:
         """Open the channel and count. Raises UnavailableError."""
         async with self._unavailability(timeout):
             channel = await self._link.open_channel(self._prepare)
-            queue = dead_letters_queue(self._namespace)
-            self._intake = Intake(channel, queue, self._timeout)
+            self._intake = Intake(channel, self._queue, self._timeout)
             self.total = self._left = await self._intake.count()
 
     async def take(self, limit: int) -> list[DeadLetter]:
         check_limit(limit)
         async with self._turn:
             intake = self._open_intake()
+            if self._renewal.is_full:
+                await self._renew(intake)
             taken: list[DeadLetter] = []
             room = MAX_TAKEN_BYTES
             while room > 0 and self._left and len(taken) < limit:
@@ -83,7 +96,10 @@ class RabbitWalk:
 
     async def remove(self, letters: Sequence[DeadLetter]) -> None:
         """As the contract says. It may have a letter in memory, which the next take gives, for
-        each 16 that were not removed in the order of the walk without a gap."""
+        each 16 that were not removed in the order of the walk without a gap.
+
+        Also raises UnavailableError for letters that went back already as copies.
+        """
         numbers = {
             letter.tag[1]
             for letter in letters
@@ -92,31 +108,56 @@ class RabbitWalk:
         async with self._turn:
             intake = self._open_intake()
             async with self._use(intake):
+                self._renewal.forget(numbers)
                 await self._held.remove(intake, numbers)
+        if numbers & self._renewed:
+            raise UnavailableError("Some of these dead letters were given back already")
 
     async def close(self) -> None:
-        """Give back what was not removed."""
+        """Give back what was not removed. Takes some seconds at most if the broker hangs."""
         self._closed = True
         intake, self._intake = self._intake, None
-        if intake is not None:
+        if intake is None:
+            return
+        try:
+            # Whoever still uses it is about to be told that it is over.
+            if not self._turn.locked() and not intake.lost:
+                for message in intake.arrived:
+                    self._dead_letter(message)
+                await self._renew(intake)
+        except HoldfastError as error:
+            _log.warning("Dead letters may be there twice now: %s", describe(error.__cause__))
+        finally:
+            await self._renewal.close()
             await close_quietly(intake.channel)
+
+    async def _renew(self, intake: Intake) -> None:
+        """Give those that are due back as copies."""
+        while confirmed := await self._renewal.publish_some():
+            self._renewed |= confirmed
+            async with self._use(intake):
+                await self._held.remove(intake, confirmed)
 
     async def _prepare(self, channel: Channel) -> None:
         await declare_exchanges(channel, self._namespace)
 
     def _dead_letter(self, message: DeliveredMessage) -> DeadLetter:
+        number = self._held.add(message)
         properties = message.header.properties
         headers = properties.headers or {}
-        return dead_letter_from(
+        letter = dead_letter_from(
             body=message.body,
-            routing_key=message.routing_key or "",
+            # Through the default exchange come copies: their route is in our header.
+            routing_key=(message.exchange and message.routing_key) or "",
             message_id=properties.message_id or None,
             reply_to=properties.reply_to or None,
             correlation_id=properties.correlation_id or None,
             headers=texts(headers),
             death=death_from(headers, self._namespace),
-            tag=(self, self._held.add(message)),
+            tag=(self, number),
         )
+        self._renewal.note(number, message, letter)
+        return letter
 
     def _open_intake(self) -> Intake:
         if self._intake is None or self._closed:
