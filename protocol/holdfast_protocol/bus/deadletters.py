@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from holdfast_protocol.bus.checks import fits_short_string
 from holdfast_protocol.bus.messages import DeadLetter, Delivery
+from holdfast_protocol.times import format_time, utc_now
 
 REASON = "x-holdfast-reason"
 ERROR = "x-holdfast-error"
@@ -51,7 +52,7 @@ def dead_letter_headers(
         REASON: _clean(reason, _MAX_WORD_CHARACTERS),
         ERROR: _clean(error, _MAX_ERROR_CHARACTERS),
         AGENT: _clean(agent, _MAX_WORD_CHARACTERS),
-        AT: datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        AT: format_time(utc_now()),
         ROUTING_KEY: _clean(delivery.routing_key, _MAX_WORD_CHARACTERS),
         ATTEMPTS: str(delivery.attempts),
     }
