@@ -32,8 +32,8 @@ class Follow:
 
     `seen` is the sequence up to which every event was taken or passed over, `handed_out`
     that of the last one handed out, `waiting` how many events wait in between. Up to
-    `confirmed` the store knew of them; what is above was only pushed. Of the pushes, `heard`
-    is the highest sequence so far. While a page
+    `confirmed` the store knew of them; what is above was only pushed. Of what was
+    seen, it was pushed up to `heard`. While a page
     is `fetching`, batches are `held`, those from `held_from` to `held_to`; `missed` tells
     that one of them could not be.
     """
@@ -165,6 +165,7 @@ class Inbox:
         self._count -= gone
         follow.waiting -= gone
         follow.seen = max(follow.handed_out, after)
+        follow.heard = min(follow.heard, follow.seen)
         self._ready = kept
 
     def fall_behind(self, follow: Follow) -> None:
@@ -242,11 +243,9 @@ class Inbox:
         if not is_consecutive(events):
             self.fall_behind(follow)  # the relay leaves nothing out: the store knows better
             return
-        # Said once more by a relay that began again, or by a store that did.
-        self.uncertain |= events[-1].sequence <= follow.heard
-        follow.heard = max(follow.heard, events[-1].sequence)
         new = rising(events, last)
         if not new:
+            self._hear_again(follow, events[-1].sequence)
             return
         wanted = self._wanted(new)
         size = size if wanted else 0
@@ -263,6 +262,13 @@ class Inbox:
             self._bytes += size
         else:
             self._put(follow, wanted, size, new[-1].sequence)
+            follow.heard = follow.seen
+
+    def _hear_again(self, follow: Follow, last: int) -> None:
+        """Nothing new was pushed. What was not pushed before was only fetched sooner; the rest is
+        told by a relay that began again, or by a store that did."""
+        self.uncertain |= last <= follow.heard
+        follow.heard = max(follow.heard, min(last, follow.seen))
 
     def _wanted(self, events: Sequence[ChangeEvent]) -> list[ChangeEvent]:
         return [event for event in events if self._pattern.matches(event)]

@@ -134,6 +134,29 @@ async def test_any_routing_key_may_be_heard_while_it_is_entered() -> None:
 
 
 @in_virtual_time
+async def test_what_is_far_ahead_costs_no_more_than_itself() -> None:
+    ledger = Ledger()
+    async with scene(ledger.script) as at, at.client.subscribe("tasks.*") as events:
+        changed(at.broker, ledger, "tasks")
+        await take(events, 1)
+
+        def forge() -> None:
+            ledger.after_reading = lambda: None
+            publish(at.broker, forged(2**50))
+
+        ledger.after_reading = forge
+        publish(at.broker, forged(2**40, 2**40 + 1))
+        assert await nothing_comes(events, 5)
+        assert ledger.fetches == 2
+        asked = len(ledger.asked)
+        for n in range(20):
+            changed(at.broker, ledger, "tasks")
+            assert await sequences(events, 1) == [("tasks", n + 2)]
+            await asyncio.sleep(1)
+        assert len(ledger.asked) - asked <= 1
+
+
+@in_virtual_time
 async def test_only_what_the_store_knows_is_followed() -> None:
     ledger = Ledger()
     async with scene(ledger.script) as at, at.client.subscribe() as events:

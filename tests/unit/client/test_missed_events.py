@@ -222,9 +222,15 @@ async def test_giving_up_a_wait_loses_nothing() -> None:
         assert found == [n + 1 for n in range(60)]
 
 
+def forged(first: int, second: int, collection: str) -> bytes:
+    """Two events that never happened."""
+    (event,) = orjson.loads(Ledger().change(collection))
+    return orjson.dumps([{**event, "sequence": first}, {**event, "sequence": second}])
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_any_mixture_of_losses_and_repetitions(seed: int) -> None:
-    """Pushes are lost, doubled, delayed; connections too; somebody reads now and then."""
+    """Pushes are lost, doubled, delayed, forged; connections too; somebody reads now and then."""
 
     @in_virtual_time
     async def run() -> None:
@@ -241,6 +247,10 @@ def test_any_mixture_of_losses_and_repetitions(seed: int) -> None:
                 body = ledger.change(name, chance.randint(1, 4), jump=chance.choice([0, 0, 0, 2]))
                 for _ in range(chance.choice([0, 1, 1, 1, 2])):
                     publish(at.broker, body)
+                last = ledger.sequences(name)[-1]
+                if chance.random() < 0.1:
+                    publish(at.broker, forged(last + 1, chance.choice([1, last + 3, 2**60]), name))
+                    publish(at.broker, forged(2**50, 2**50 + 1, chance.choice([name, "never"])))
                 if chance.random() < 0.05:
                     at.bus.deaf = True
                 elif chance.random() < 0.1:
