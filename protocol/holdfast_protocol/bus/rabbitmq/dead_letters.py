@@ -5,9 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiormq import Channel
 from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from holdfast_protocol.bus.deadletters import MAX_TAKEN_BYTES, check_limit, dead_letter_from
 from holdfast_protocol.bus.messages import DeadLetter
@@ -23,13 +22,14 @@ from holdfast_protocol.bus.rabbitmq.driver import (
 )
 from holdfast_protocol.bus.rabbitmq.incoming import texts
 from holdfast_protocol.bus.rabbitmq.intake import Held, Intake, Portions
-from holdfast_protocol.bus.rabbitmq.renewing import Renewal
-from holdfast_protocol.bus.rabbitmq.topology import dead_letters_queue, declare_exchanges
+from holdfast_protocol.bus.rabbitmq.renewing import Renewal, unprepared
+from holdfast_protocol.bus.rabbitmq.topology import dead_letters_queue
 from holdfast_protocol.errors import BusClosedError, HoldfastError, UnavailableError
 
 _log = logging.getLogger("holdfast.bus")
 
 _LOST = "The walk through the dead letters was lost"
+_NONE = "There are no dead letters of the namespace {!r}: is it the right one?"
 
 
 class RabbitWalk:
@@ -59,11 +59,19 @@ class RabbitWalk:
         self._closed = False
 
     async def start(self, timeout: float) -> None:
-        """Open the channel and count. Raises UnavailableError."""
+        """Open the channel and count.
+
+        Nothing is declared: whoever mistypes a namespace is to be told, and to leave no trace.
+        Raises UnavailableError, with `details.reason` when there is no queue of dead letters.
+        """
         async with self._unavailability(timeout):
-            channel = await self._link.open_channel(self._prepare)
+            channel = await self._link.open_channel(unprepared)
             self._intake = Intake(channel, self._queue, self._timeout)
-            self.total = self._left = await self._intake.count()
+            try:
+                self.total = self._left = await self._intake.count()
+            except ChannelNotFoundEntity as error:
+                text = _NONE.format(self._namespace)
+                raise UnavailableError(text, {"reason": type(error).__name__}) from error
 
     async def take(self, limit: int) -> list[DeadLetter]:
         check_limit(limit)
@@ -137,9 +145,6 @@ class RabbitWalk:
             self._renewed |= confirmed
             async with self._use(intake):
                 await self._held.remove(intake, confirmed)
-
-    async def _prepare(self, channel: Channel) -> None:
-        await declare_exchanges(channel, self._namespace)
 
     def _dead_letter(self, message: DeliveredMessage) -> DeadLetter:
         number = self._held.add(message)

@@ -100,7 +100,7 @@ class Renewal:
     async def _publish(self, numbers: list[int]) -> set[int]:
         async with asyncio.timeout(self._timeout):
             if self._channel is None:
-                self._channel = await self._link.open_channel(_unprepared, confirms=True)
+                self._channel = await self._link.open_channel(unprepared, confirms=True)
             results = await asyncio.gather(
                 *(self._publish_one(self._channel, number) for number in numbers),
                 return_exceptions=True,
@@ -168,5 +168,5 @@ def _clean(text: str, limit: int) -> str:
     return text[:limit].encode(errors="replace").decode()
 
 
-async def _unprepared(_: Channel) -> None:
-    pass
+async def unprepared(_: Channel) -> None:
+    """For a channel on which nothing is declared."""

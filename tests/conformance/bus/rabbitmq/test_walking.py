@@ -117,6 +117,21 @@ async def test_a_lost_connection_ends_the_walk_and_gives_all_back(amqp_url: str)
             await until(lambda: _is_total(other, 2))
 
 
+async def test_a_walk_declares_nothing_and_asks_whether_the_namespace_is_right(
+    amqp_url: str,
+) -> None:
+    harness = RabbitHarness(amqp_url)
+    async with harness.bus() as bus, await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete(f"{harness.namespace}.dead-letters")
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="is it the right one") as caught:
+                async with bus.dead_letters():
+                    pass
+            assert caught.value.details == {"reason": "ChannelNotFoundEntity"}
+            assert harness.namespace in caught.value.message
+
+
 async def test_a_broker_that_does_not_answer_is_unavailable(amqp_url: str) -> None:
     namespace = RabbitHarness(amqp_url).namespace
     async with (
