@@ -176,7 +176,8 @@ async def _received(amqp_url: str, namespace: str) -> AsyncIterator[list[float]]
         async with client.subscribe("tasks.*") as events:
             ready.set()
             async for event in events:
-                delays.append(time.time() - event.timestamp.timestamp())
+                delay = time.time() - event.timestamp.timestamp()
+                delays.append(delay)
 
     async with AgentClient(amqp_url, sender="follower", namespace=namespace) as client:
         ready = asyncio.Event()
