@@ -29,7 +29,7 @@ from .reply_address import is_allowed_reply_address
 from .runner_limits import RunnerLimits
 from .settling import Settler
 from .side import SideQueue
-from .sizing import held_by, weights_of
+from .sizing import held_by, may_grow, weights_of
 from .waiting import Budget, Portion, Received, Waiting
 
 __all__ = ["Recording", "Runner", "RunnerLimits"]
@@ -154,15 +154,18 @@ class Runner:
         await self._budget.take(len(delivery.body))
         batch = await _decoded(delivery)
         items = batch.items
-        slow = [self._agent.is_slow(item) for item in items]
         prepared = self._agent.prepare(items)
-        weights = weights_of(items, prepared, slow)
+        slow: list[bool] = []
+        weights = None
+        if may_grow(items):  # what is slow answers much
+            slow = [self._agent.is_slow(item) for item in items]
+            weights = weights_of(prepared, slow)
         received = Received(delivery, batch.is_array, items, prepared, weights, alone=any(slow))
         self._unsettled += 1
         if all(isinstance(item, Answer) for item in prepared):
             # Nothing to execute: a ping is answered also while the store is waited for.
             self._spawn(self._run_in_parts(consumer, received))
-        elif all(slow):
+        elif slow and all(slow):
             self._run_or_refuse(consumer, received)
         else:
             await self._waiting.put(received)
@@ -232,7 +235,7 @@ class Runner:
             waits = []
             position = 0
             for portion in batch:
-                end = position + portion.length
+                end = position + portion.end - portion.start
                 waits.append(self._settler.deliver(portion, answers[position:end]))
                 position = end
             delivered = await asyncio.gather(*waits)
@@ -253,9 +256,9 @@ class Runner:
     ) -> None:
         """Settle the deliveries of which these were the last messages to be answered."""
         done = [
-            portion.received
-            for portion, is_delivered in zip(batch, delivered, strict=True)
-            if portion.received.answered(portion.length, is_delivered=is_delivered)
+            received
+            for (received, start, end), is_delivered in zip(batch, delivered, strict=True)
+            if received.answered(end - start, is_delivered=is_delivered)
         ]
         self._unsettled -= len(done)
         self._budget.give_back(sum(len(received.delivery.body) for received in done))

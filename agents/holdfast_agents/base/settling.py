@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from holdfast_agents.logs import Logger
@@ -93,13 +93,16 @@ class Settler:
         self._log.warning("forbidden reply_to", agent=self._agent)
         await consumer.ack([delivery])
 
-    def _bodies(self, received: Received, answers: Sequence[Answer]) -> Iterator[bytes]:
-        """One after the other, so that of many large answers only a few are held twice."""
+    def _bodies(self, received: Received, answers: Sequence[Answer]) -> Iterable[bytes]:
         if not received.is_array:
-            yield encode_replies([answer.reply for answer in answers], as_array=False)
-            return
-        groups = [answers] if received.weights is None else _groups(answers, self._response_bytes)
-        for group in groups:
+            return [encode_replies([answer.reply for answer in answers], as_array=False)]
+        if received.weights is None:
+            return split_replies([answer.reply for answer in answers], self._response_bytes)
+        return self._large_bodies(answers)
+
+    def _large_bodies(self, answers: Sequence[Answer]) -> Iterator[bytes]:
+        """One after the other, so that of many large answers only a few are held twice."""
+        for group in _groups(answers, self._response_bytes):
             yield from split_replies([answer.reply for answer in group], self._response_bytes)
 
     async def _bury_refused(

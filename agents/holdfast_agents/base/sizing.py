@@ -32,18 +32,20 @@ _ENVELOPE_BYTES: Final = 1024
 """What a small answer takes, about."""
 
 
+def may_grow(items: Iterable[AgentMessage | Refusal]) -> bool:
+    """Whether any answer may be much larger than its message. Saves are told fast that theirs
+    are not."""
+    for item in items:
+        if isinstance(item, AgentMessage) and item.action not in _SAYS_WHAT_IT_WAS_TOLD:
+            return True
+    return False
+
+
 def weights_of(
-    items: Sequence[AgentMessage | Refusal],
-    prepared: Sequence[Prepared[Any] | Answer],
-    slow: Sequence[bool],
+    prepared: Sequence[Prepared[Any] | Answer], slow: Sequence[bool]
 ) -> list[int] | None:
     """How many bytes the result of each message may have beyond those of the message itself;
     None where none can have any."""
-    for item in items:
-        if isinstance(item, AgentMessage) and item.action not in _SAYS_WHAT_IT_WAS_TOLD:
-            break
-    else:
-        return None  # as of most: it costs saves nothing
     weights = [
         0 if isinstance(work, Answer) else _weight(work.message, is_slow=is_slow)
         for work, is_slow in zip(prepared, slow, strict=True)
@@ -61,11 +63,11 @@ def _weight(message: AgentMessage, *, is_slow: bool) -> int:
     operations = message.payload.get("operations")
     if not isinstance(operations, list):
         return 0  # and refused
-    grown = islice(filter(_may_grow, operations), _MOST_RECORDS)
+    grown = islice(filter(_operation_may_grow, operations), _MOST_RECORDS)
     return RECORD_BYTES * sum(1 for _ in grown)
 
 
-def _may_grow(operation: object) -> bool:
+def _operation_may_grow(operation: object) -> bool:
     return not isinstance(operation, dict) or operation.get("action") not in _SAYS_WHAT_IT_WAS_TOLD
 
 

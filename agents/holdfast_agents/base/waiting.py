@@ -50,11 +50,6 @@ class Portion(NamedTuple):
     end: int
 
     @property
-    def length(self) -> int:
-        """How many messages."""
-        return self.end - self.start
-
-    @property
     def weight(self) -> int:
         """How many bytes their results may have beyond their own."""
         weights = self.received.weights
@@ -127,7 +122,7 @@ class Waiting:
             await self._arrived.wait()
         first = self._take_first()
         batch, received = [first], first.received
-        messages, size = first.length, len(received.delivery.body)
+        messages, size = first.end - first.start, len(received.delivery.body)
         room, more = self._max_weight - first.weight, 0
         while messages < self._max_messages and size < self._max_bytes:
             if received.alone or self._begun or not self._entries:
