@@ -29,7 +29,7 @@ from .reply_address import is_allowed_reply_address
 from .runner_limits import RunnerLimits
 from .settling import Settler
 from .side import SideQueue
-from .sizing import held_by, may_grow, weights_of
+from .sizing import RECORD_BYTES, counted_record, held_by, may_grow, weights_of
 from .waiting import Budget, Portion, Received, Waiting
 
 __all__ = ["Recording", "Runner", "RunnerLimits"]
@@ -69,10 +69,9 @@ class Runner:
         self._settler = Settler(
             agent.name, bus, self._log, response_bytes=self._limits.response_bytes
         )
-        self._waiting = Waiting(
-            self._limits.batch_messages, self._limits.batch_bytes, self._limits.answer_bytes
-        )
+        self._waiting = Waiting(self._limits.batch_messages, self._limits.batch_bytes)
         self._results = Budget(2 * self._limits.answer_bytes)
+        self._record_bytes = RECORD_BYTES  # as it is counted before it is read
         self._stopping = asyncio.Event()
         self._execution = Execution(
             agent,
@@ -178,8 +177,12 @@ class Runner:
     # -- executing -----------------------------------------------------------------------------
 
     async def _execute(self, consumer: Consumer) -> None:
-        while batch := await self._waiting.take():
+        while batch := await self._waiting.take(self._most_records):
             await self._run_batch(consumer, batch)
+
+    def _most_records(self) -> int:
+        """How many may be read by one batch."""
+        return self._limits.answer_bytes // self._record_bytes
 
     def _run_or_refuse(self, consumer: Consumer, received: Received) -> None:
         if self._side.admit():
@@ -212,13 +215,15 @@ class Runner:
     async def _run_batch(self, consumer: Consumer, batch: list[Portion]) -> None:
         """Execute, then answer in a task of its own, so that the next batch need not wait; but
         where it may answer much, not before there is room for that."""
-        weight = sum(one.weight for one in batch if one.received.weights is not None)
+        records = sum(one.weight for one in batch if one.received.weights is not None)
+        weight = records * self._record_bytes
         if weight:
             await self._results.take(weight)
         answers, kept = await self._execution.of(batch)
         held = 0
         if weight:
             held = held_by(answers)
+            self._record_bytes = counted_record(held, len(answers))
             self._results.give_back(weight - held)
         await self._settling.acquire()
         self._spawn(self._answer_batch(consumer, batch, answers, kept, held))
@@ -232,11 +237,13 @@ class Runner:
         held: int,
     ) -> None:
         try:
+            # Of many large answers only a few are to be held twice.
+            at_once = held <= self._limits.response_bytes
             waits = []
             position = 0
             for portion in batch:
                 end = position + portion.end - portion.start
-                waits.append(self._settler.deliver(portion, answers[position:end]))
+                waits.append(self._settler.deliver(portion, answers[position:end], at_once=at_once))
                 position = end
             delivered = await asyncio.gather(*waits)
             if not await _is_kept(kept):

@@ -16,10 +16,10 @@ class RunnerLimits:
         taken_bytes: bodies that were taken from the bus and are not settled; beyond, the rest
             stays there.
         held_bytes: bodies that are decoded and not yet settled; the rest waits undecoded.
-        answer_bytes: results of one batch, each counted as large as it could become; and as many,
-            as large as they are, may wait for the broker's confirm and the journal while the
-            next batch is executed. So no more than twice of it is ever held. Slow reads have
-            their own bound: a few at a time in each of the `side_batches`.
+        answer_bytes: results of one batch, as large as they are likely to be (see `sizing`: at
+            worst they are four times of it); and as many may wait for the broker's confirm and
+            the journal while the next batch is executed. Slow reads have their own bound: a few
+            at a time in each of the `side_batches`.
         side_batches: slow reads (lists, queries) that run beside the batches.
         side_waiting: deliveries of slow reads that wait for their turn; more are refused
             (`overloaded`), so that writes always find their way in.

@@ -35,23 +35,26 @@ class Settler:
         self._log = log
         self._response_bytes = response_bytes + _ENVELOPE_ROOM
 
-    async def deliver(self, portion: Portion, answers: Sequence[Answer]) -> bool:
-        """Whether the broker has taken all that the answers to these messages lead to."""
+    async def deliver(
+        self, portion: Portion, answers: Sequence[Answer], *, at_once: bool = False
+    ) -> bool:
+        """Whether the broker has taken all that the answers to these messages lead to. They are
+        encoded a few at a time, or all at once."""
         received = portion.received
         try:
             if received.delivery.reply_to is None:
                 await self._bury_refused(received, answers, portion.start)
             else:
-                await self._reply(received, answers)
+                await self._reply(received, answers, at_once=at_once)
         except HoldfastError as error:
             self._log.warning("answer not confirmed", agent=self._agent, error=str(error))
             return False
         return True
 
-    async def _reply(self, received: Received, answers: Sequence[Answer]) -> None:
+    async def _reply(self, received: Received, answers: Sequence[Answer], *, at_once: bool) -> None:
         delivery = received.delivery
         address = delivery.reply_to or ""
-        for body in self._bodies(received, answers):
+        for body in self._bodies(received, answers, at_once=at_once):
             try:
                 await self._bus.reply(address, body, delivery.correlation_id)
             except TooLargeError as error:
@@ -93,15 +96,16 @@ class Settler:
         self._log.warning("forbidden reply_to", agent=self._agent)
         await consumer.ack([delivery])
 
-    def _bodies(self, received: Received, answers: Sequence[Answer]) -> Iterable[bytes]:
+    def _bodies(
+        self, received: Received, answers: Sequence[Answer], *, at_once: bool
+    ) -> Iterable[bytes]:
         if not received.is_array:
             return [encode_replies([answer.reply for answer in answers], as_array=False)]
-        if received.weights is None:
+        if at_once:
             return split_replies([answer.reply for answer in answers], self._response_bytes)
         return self._large_bodies(answers)
 
     def _large_bodies(self, answers: Sequence[Answer]) -> Iterator[bytes]:
-        """One after the other, so that of many large answers only a few are held twice."""
         for group in _groups(answers, self._response_bytes):
             yield from split_replies([answer.reply for answer in group], self._response_bytes)
 

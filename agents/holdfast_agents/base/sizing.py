@@ -1,8 +1,10 @@
 """How large answers can become, and how large they are.
 
 A read of a hundred bytes may be answered with a megabyte, so what is held of answers has no bound
-in what is held of messages. Nobody knows the size of a record before it is read: it is counted as
-the largest there can be, until it is known.
+in what is held of messages. Nobody knows the size of a record before it is read: until it is
+known, it is counted as some times of what the last ones had, but never as less than a quarter of
+the largest that there can be. So nobody gets more than four times of what was counted, whatever
+the records before were, and small ones are still read by the hundred.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +22,9 @@ from .answers import Answer
 
 RECORD_BYTES: Final = 1024 * 1024
 """The largest record there is (wire contract, section 10)."""
+
+_LEAST_COUNTED: Final = RECORD_BYTES // 4
+_TIMES_THE_USUAL: Final = 4
 
 _SAYS_WHAT_IT_WAS_TOLD: Final = frozenset(
     {"storage_save", "storage_index", *LOCK_ACTIONS, *COMMON_ACTIONS}
@@ -41,11 +46,18 @@ def may_grow(items: Iterable[AgentMessage | Refusal]) -> bool:
     return False
 
 
+def counted_record(held: int, answers: int) -> int:
+    """As how large to count a record that is to be read, after so many answers that hold so many
+    bytes."""
+    counted = held * _TIMES_THE_USUAL // answers
+    return min(max(counted, _LEAST_COUNTED), RECORD_BYTES)
+
+
 def weights_of(
     prepared: Sequence[Prepared[Any] | Answer], slow: Sequence[bool]
 ) -> list[int] | None:
-    """How many bytes the result of each message may have beyond those of the message itself;
-    None where none can have any."""
+    """How many of the largest records the result of each message may hold beyond what the message
+    itself holds; None where none can hold any."""
     weights = [
         0 if isinstance(work, Answer) else _weight(work.message, is_slow=is_slow)
         for work, is_slow in zip(prepared, slow, strict=True)
@@ -57,14 +69,14 @@ def _weight(message: AgentMessage, *, is_slow: bool) -> int:
     if message.action in _SAYS_WHAT_IT_WAS_TOLD:
         return 0
     if is_slow:
-        return MAX_RESPONSE_BYTES
+        return _MOST_RECORDS
     if message.action != _BATCH:
-        return RECORD_BYTES
+        return 1
     operations = message.payload.get("operations")
     if not isinstance(operations, list):
         return 0  # and refused
     grown = islice(filter(_operation_may_grow, operations), _MOST_RECORDS)
-    return RECORD_BYTES * sum(1 for _ in grown)
+    return sum(1 for _ in grown)
 
 
 def _operation_may_grow(operation: object) -> bool:
@@ -73,12 +85,15 @@ def _operation_may_grow(operation: object) -> bool:
 
 def held_by(answers: Iterable[Answer]) -> int:
     """How many bytes answers hold, about: what is encoded already counts, and strings."""
-    return sum(answer_bytes(answer) for answer in answers)
+    return sum(map(answer_bytes, answers))
 
 
 def answer_bytes(answer: Answer) -> int:
     """How many bytes an answer holds, about; its text has hardly more."""
-    return _ENVELOPE_BYTES + _result_bytes(answer.reply.result)
+    result = answer.reply.result
+    if isinstance(result, RawJson):
+        return _ENVELOPE_BYTES + len(result.data)
+    return _ENVELOPE_BYTES + _result_bytes(result)
 
 
 def _result_bytes(value: ReplyResult) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,8 +19,7 @@ class Received:
     """A delivery, decoded and checked, and how far it is answered.
 
     Args:
-        weights: how many bytes the result of each message may have beyond its own; None for
-            none at all.
+        weights: how many records the result of each message may hold; None for none at all.
         alone: to be executed by itself.
     """
 
@@ -51,7 +50,7 @@ class Portion(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """How many bytes their results may have beyond their own."""
+        """How many records their results may hold."""
         weights = self.received.weights
         return 0 if weights is None else sum(weights[self.start : self.end])
 
@@ -86,14 +85,11 @@ class Waiting:
     Args:
         max_messages: of one batch, and how many may wait.
         max_bytes: of bodies, likewise.
-        max_weight: what the results of one batch may have beyond the bodies. Only for this a
-            delivery is split.
     """
 
-    def __init__(self, max_messages: int, max_bytes: int, max_weight: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._max_weight = max_weight
         self._entries: deque[Received] = deque()
         self._begun = 0
         """How many messages of the first entry were taken already."""
@@ -113,17 +109,23 @@ class Waiting:
         self._bytes += len(received.delivery.body)
         self._arrived.set()
 
-    async def take(self) -> list[Portion]:
-        """The next batch: everything that waits, up to the limits. Empty once closed."""
+    async def take(self, max_weight: Callable[[], int]) -> list[Portion]:
+        """The next batch: everything that waits, up to the limits. Empty once closed.
+
+        Args:
+            max_weight: gives how many records the results of the batch may hold. Only for this a
+                delivery is split, down to single messages.
+        """
         while not self._entries:
             if self._closed:
                 return []
             self._arrived.clear()
             await self._arrived.wait()
-        first = self._take_first()
+        most = max_weight()
+        first = self._take_first(most)
         batch, received = [first], first.received
         messages, size = first.end - first.start, len(received.delivery.body)
-        room, more = self._max_weight - first.weight, 0
+        room, more = most - first.weight, 0
         while messages < self._max_messages and size < self._max_bytes:
             if received.alone or self._begun or not self._entries:
                 break
@@ -143,11 +145,11 @@ class Waiting:
         self._room.set()
         return batch
 
-    def _take_first(self) -> Portion:
+    def _take_first(self, max_weight: int) -> Portion:
         """As much of the first entry as one batch may have."""
         received, start = self._entries[0], self._begun
         count = len(received.items)
-        end = _reach(received.weights, start, self._max_weight) or count
+        end = _reach(received.weights, start, max_weight) or count
         self._begun = end
         if end == count:
             self._entries.popleft()

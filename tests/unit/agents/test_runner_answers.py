@@ -325,6 +325,31 @@ async def test_an_answer_larger_than_the_bound_is_given_alone() -> None:
     assert service.backend.batches == [1] * 5
 
 
+async def test_small_records_are_read_by_the_hundred_and_large_ones_are_still_bounded() -> None:
+    small: JsonValue = {"action": "storage_get", "payload": {"task_id": 2}}
+    async with serving() as service:
+        service.bus.may_confirm.set()
+        await service.publish(save(1))
+        await service.publish([small for _ in range(4)])
+        await service.answers(5)
+        service.backend.batches.clear()
+        await service.publish([small for _ in range(32)])
+        await service.answers(32)
+        assert service.backend.batches == [16, 16]
+        service.bus.may_confirm.clear()
+        service.backend.given = 0
+        for _ in range(3):
+            await service.publish([get(number) for number in range(100)])
+        await settled(lambda: service.backend.given > 0)
+        assert service.backend.given <= 4 * _LIMIT
+        service.bus.may_confirm.set()
+        await service.answers(300)
+        service.backend.batches.clear()
+        await service.publish([get(number) for number in range(8)])
+        await service.answers(8)
+        assert service.backend.batches == [4, 4]
+
+
 async def test_stopping_answers_the_parts_that_are_left() -> None:
     async with serving() as service:
         await service.publish([*map(get, range(40))])
