@@ -11,7 +11,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from tests.acceptance.operator import Operator
+from tests.acceptance.mending import Operator
 from tests.acceptance.plain_client import PlainClient, connected
 from tests.acceptance.serving import PATIENCE, Serving, serving
 from tests.services import unique_name

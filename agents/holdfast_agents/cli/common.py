@@ -6,8 +6,8 @@ Heavy imports stand inside functions here and in the commands: `holdfast --help`
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
@@ -122,10 +122,22 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     What libraries log of their retries is silent: a command tells what came of it. `serve`
     takes their lines into its own log.
     """
-    for name in ("aiormq", "holdfast"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with _silent("aiormq", "holdfast"), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
+
+
+@contextmanager
+def _silent(*names: str) -> Iterator[None]:
+    """Nothing of these loggers is told meanwhile; `serve` turns them on again for itself."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
