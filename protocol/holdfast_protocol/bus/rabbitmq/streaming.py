@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.commands import Basic
 
 from holdfast_protocol.bus.rabbitmq.connection import Link
 from holdfast_protocol.bus.rabbitmq.driver import (
     ConnectionLostError,
     close_quietly,
+    describe,
     lost_connections,
 )
 
@@ -23,6 +24,7 @@ _OFFSET = "x-stream-offset"
 # The broker counts chunks, which may be large, and a stream's consumer needs some prefetch.
 _PREFETCH = 2
 _TIMEOUT = 10.0
+_NO_REPLICA = "does not have a replica"
 
 
 class StreamMissingError(Exception):
@@ -74,6 +76,11 @@ class StreamReader:
         except ConnectionLostError as error:
             if isinstance(error.__cause__, ChannelNotFoundEntity):
                 raise StreamMissingError(self._queue) from error
+            raise
+        except ChannelPreconditionFailed as error:
+            # A stream that was declared a moment ago may not be anywhere yet.
+            if _NO_REPLICA in describe(error):
+                raise ConnectionLostError("the stream has no replica here yet") from error
             raise
         self.begun = self._opened = True
 
