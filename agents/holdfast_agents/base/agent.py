@@ -38,6 +38,7 @@ from holdfast_protocol.errors import (
     ValidationError,
 )
 from holdfast_protocol.messages import AgentMessage, AgentResponse
+from holdfast_protocol.replies import RawJson
 
 from .answers import Answer, Position, Result, failure, success, told_too_late
 from .cancelling import Cancellations
@@ -113,6 +114,7 @@ class Agent(ABC, Generic[W]):
             {action.spec.name: action for action in actions}
         )
         self._log = log if log is not None else quiet_logger()
+        self._described: RawJson | None = None
         self.cancellations = Cancellations()
         self._counters: Counter[str] = Counter()
         self._started_at = datetime.now(UTC)
@@ -149,6 +151,7 @@ class Agent(ABC, Generic[W]):
         """Give the agent more actions, before it serves."""
         more = {action.spec.name: action for action in actions}
         self._actions = MappingProxyType({**self._actions, **more})
+        self._described = None
 
     # -- for callers ---------------------------------------------------------------------------
 
@@ -361,7 +364,9 @@ class Agent(ABC, Generic[W]):
         if action == "agent_ping":
             return _modelled(Pong(agent=self.name, timestamp=datetime.now(UTC)))
         if action == "agent_describe":
-            return _modelled(self._description())
+            if self._described is None:  # it takes long to make, and never changes
+                self._described = RawJson(self._description().model_dump_json().encode())
+            return Result(self._described)
         return _modelled(self.statistics())
 
     def _description(self) -> Description:
