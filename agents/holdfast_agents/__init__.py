@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .base.agent import Agent, SimpleAgent
+    from .base.agent import Agent
+    from .base.simple import SimpleAgent
     from .in_process import embedded
     from .storage.agent import StorageAgent
 
@@ -13,7 +14,7 @@ __all__ = ["Agent", "SimpleAgent", "StorageAgent", "embedded"]
 # Imported when first asked for, so that a command's help need not wait for the brokers' library.
 _ON_DEMAND = {
     "Agent": ".base.agent",
-    "SimpleAgent": ".base.agent",
+    "SimpleAgent": ".base.simple",
     "StorageAgent": ".storage.agent",
     "embedded": ".in_process",
 }

@@ -7,13 +7,12 @@ access, payload, deadline; then execution. All messages of a batch are executed 
 import uuid
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from types import MappingProxyType
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from pydantic import JsonValue
 
@@ -21,9 +20,7 @@ from holdfast_agents.logs import Logger, quiet_logger
 from holdfast_protocol.actions import (
     COMMON_ACTIONS,
     ActionDescription,
-    ActionSpec,
     Description,
-    Payload,
     Pong,
     Statistics,
     parse_payload,
@@ -40,61 +37,13 @@ from holdfast_protocol.errors import (
 from holdfast_protocol.messages import AgentMessage, AgentResponse
 from holdfast_protocol.replies import RawJson
 
-from .answers import Answer, Position, Result, failure, success, told_too_late
+from .answers import Answer, Result, failure, success, told_too_late
 from .cancelling import Cancellations
+from .work import Action, Aside, Done, Prepared, TransientError
 
 W = TypeVar("W")
-P = TypeVar("P", bound=Payload)
 _EXPIRED: Final = "The deadline had passed; this delivery was not executed"
 _CANCELLED: Final = "The sender cancelled it before it was executed"
-
-
-class TransientError(Exception):
-    """What the agent works with cannot be reached now; the same batch may succeed later.
-
-    `error` is what to answer when it does not come back in time.
-    """
-
-    def __init__(self, error: HoldfastError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-class Done(NamedTuple, Generic[W]):
-    """What became of one piece of work: a result, or the error that it ended in."""
-
-    outcome: Result | HoldfastError
-    replayed: bool = False
-    positions: Sequence[Position] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """Work that is no part of a batch: a call of its own, made beside the batches. It raises
-    `HoldfastError` to answer with an error."""
-
-    call: Callable[[], Awaitable[Result]]
-
-
-@dataclass(frozen=True, slots=True)
-class Action(Generic[W]):
-    """A row of the action table: what it takes, and how a checked message becomes work.
-
-    `prepare` is called with the message and its typed payload. It decides whatever can be
-    decided without executing, and raises `HoldfastError` to refuse. A `slow` action reads for
-    long or answers much, and no order is promised of it: it runs beside the batches.
-    """
-
-    spec: ActionSpec
-    prepare: Callable[[AgentMessage, Payload], W | Aside]
-    slow: bool = False
-
-
-class Prepared(NamedTuple, Generic[W]):
-    """A message that passed every check, and the work that it asks for."""
-
-    message: AgentMessage
-    work: W | Aside
 
 
 class Agent(ABC, Generic[W]):
@@ -399,40 +348,6 @@ class Agent(ABC, Generic[W]):
         counters["messages"] += len(answers)
         counters["batches"] += 1
         return answers
-
-
-Handler: TypeAlias = Callable[[AgentMessage, P], Awaitable[Result]]
-Call: TypeAlias = Callable[[], Awaitable[Result]]
-
-
-class SimpleAgent(Agent[Call]):
-    """An agent whose actions are plain coroutine functions, run one after the other.
-
-    Build its table with `handles`. A handler raises `HoldfastError` to answer with an error.
-    """
-
-    async def perform(self, works: Sequence[Call]) -> Sequence[Done[Call]]:
-        """Await each handler."""
-        return [Done(await _outcome(work)) for work in works]
-
-
-def handles(spec: ActionSpec, payload: type[P], handler: Handler[P]) -> Action[Call]:
-    """The row of a `SimpleAgent`'s table: this handler, with this typed payload."""
-
-    def prepare(message: AgentMessage, parsed: Payload) -> Call:
-        if not isinstance(parsed, payload):
-            raise TypeError(f"{spec.name} takes {payload.__name__}")
-        typed: P = parsed
-        return lambda: handler(message, typed)
-
-    return Action(spec, prepare)
-
-
-async def _outcome(work: Call) -> Result | HoldfastError:
-    try:
-        return await work()
-    except HoldfastError as error:
-        return error
 
 
 def _is_late(message: AgentMessage, now: datetime) -> bool:

@@ -11,11 +11,12 @@ from holdfast_agents.logs import Logger
 from holdfast_protocol.codec import Refusal
 from holdfast_protocol.messages import AgentMessage
 
-from .agent import Agent, Prepared, TransientError
+from .agent import Agent
 from .answers import Answer
 from .outages import Outage, is_worth_another_try
 from .outcomes_log import OutcomeLog
 from .waiting import Portion
+from .work import Prepared, TransientError
 
 
 class Recording(Protocol):

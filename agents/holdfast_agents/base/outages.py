@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from .agent import TransientError
+from .work import TransientError
 
 
 def is_worth_another_try(stopping: asyncio.Event) -> Callable[[Exception], bool]:

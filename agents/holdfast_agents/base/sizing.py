@@ -17,8 +17,8 @@ from holdfast_protocol.limits import MAX_RESPONSE_BYTES
 from holdfast_protocol.messages import AgentMessage
 from holdfast_protocol.replies import RawJson, ReplyResult
 
-from .agent import Prepared
 from .answers import Answer
+from .work import Prepared
 
 RECORD_BYTES: Final = 1024 * 1024
 """The largest record there is (wire contract, section 10)."""

@@ -10,8 +10,8 @@ from holdfast_protocol.bus.contract import Delivery
 from holdfast_protocol.codec import Refusal
 from holdfast_protocol.messages import AgentMessage
 
-from .agent import Prepared
 from .answers import Answer
+from .work import Prepared
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, JsonValue
 
-from holdfast_agents.base.agent import Action, Aside
 from holdfast_agents.base.answers import Result
+from holdfast_agents.base.work import Action, Aside
 from holdfast_protocol.actions import (
     DEAD_LETTER_ACTIONS,
     AgentDeadLetter,

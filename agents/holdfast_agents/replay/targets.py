@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from holdfast_agents.base.agent import Agent, TransientError
+from holdfast_agents.base.agent import Agent
+from holdfast_agents.base.work import TransientError
 from holdfast_agents.wiring import ServiceOptions, open_agents
 from holdfast_protocol.bus.contract import Bus, Publication, ReplyDelivery
 from holdfast_protocol.bus.opening import open_bus

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from holdfast_agents.base.agent import Action, Agent, Aside, Done, TransientError
+from holdfast_agents.base.agent import Agent
+from holdfast_agents.base.work import Action, Aside, Done, TransientError
 from holdfast_agents.logs import Logger
 from holdfast_backends import Backend, StorageError, UnavailableError
 from holdfast_protocol.actions import (

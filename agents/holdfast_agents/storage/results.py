@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from pydantic import JsonValue
 
-from holdfast_agents.base.agent import Done
 from holdfast_agents.base.answers import Result
+from holdfast_agents.base.work import Done
 from holdfast_backends.errors import StorageError
 from holdfast_backends.outcomes import (
     Batched,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from holdfast_agents.base.agent import TransientError
+from holdfast_agents.base.work import TransientError
 from holdfast_agents.storage.agent import StorageAgent
 from holdfast_backends import Backend
 from holdfast_backends.operations import Operation

@@ -162,7 +162,7 @@ def test_a_wrong_backend_is_refused_in_one_line(suites: Suites) -> None:
 _AGENTS = """
 import pytest
 from holdfast_agents import SimpleAgent
-from holdfast_agents.base.agent import handles
+from holdfast_agents.base.simple import handles
 from holdfast_agents.base.answers import Result
 from holdfast_protocol.actions import ActionSpec, Payload
 

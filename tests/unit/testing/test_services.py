@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from holdfast_agents import SimpleAgent
-from holdfast_agents.base.agent import handles
 from holdfast_agents.base.answers import Result
+from holdfast_agents.base.simple import handles
 from holdfast_agents.testing import services
 from holdfast_protocol import AgentClient, AgentMessage
 from holdfast_protocol.actions import ActionSpec, Payload
