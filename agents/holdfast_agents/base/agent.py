@@ -117,14 +117,6 @@ class Agent(ABC, Generic[W]):
             answers = self.give_up(prepared, transient.error)
         return [answer.reply.to_response() for answer in answers]
 
-    async def answer(self, items: Sequence[AgentMessage | Refusal]) -> list[Answer]:
-        """An answer for each item, in order; what the codec refused is only put into words.
-
-        Raises:
-            TransientError: nothing is known to be done; ask again, or `give_up`.
-        """
-        return await self.execute(self.prepare(items))
-
     def prepare(self, items: Sequence[AgentMessage | Refusal]) -> list[Prepared[W] | Answer]:
         """All checks: the work of each item, or the answer that needs none. Executes nothing."""
         now = datetime.now(UTC)
