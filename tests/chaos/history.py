@@ -6,7 +6,7 @@ processes of a machine share.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Message: TypeAlias = Mapping[str, Any]
 """A message as it was sent: id, sender, recipient, action, payload."""
@@ -25,6 +25,9 @@ class Exchange:
         answer: its first answer.
         repeated: how often it was sent beyond the first time, by purpose or by need.
         contradictions: later answers that differ from the first in what must not differ.
+        expects: `answer`, or `effect`: it was sent once, without a reply address, the broker
+            confirmed it, and nobody asks again. Its effect, or a dead letter of it, must be there
+            in the end.
     """
 
     message: Message
@@ -33,6 +36,7 @@ class Exchange:
     answer: Answer | None = None
     repeated: int = 0
     contradictions: list[Answer] = field(default_factory=list)
+    expects: Literal["answer", "effect"] = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,15 @@ class Kept:
         versions: their versions, by id.
         events: what `storage_events` tells, from sequence 1 on, as the wire has it.
         heard: what a subscription that stood all the time was given, in its order.
+        published: what a queue held that was bound to every event of the collection in
+            `holdfast.events` all the time: at least once, in order but for repeats.
     """
 
     records: Mapping[int | str, Mapping[str, Any]]
     versions: Mapping[int | str, int]
     events: Sequence[Mapping[str, Any]]
     heard: Sequence[Mapping[str, Any]] | None = None
+    published: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(slots=True)
