@@ -12,9 +12,12 @@ class Capabilities:
         crash_safe: … and the death of the machine: it was flushed to disk before the answer.
         shared: several processes may use the same store at once.
         indexes: declared paths become real indexes.
+        survives_failover: … and the loss of the machine with its disk: another machine had it
+            on disk before the answer, and can take its place.
     """
 
     durable: bool
     crash_safe: bool
     shared: bool
     indexes: bool
+    survives_failover: bool = False

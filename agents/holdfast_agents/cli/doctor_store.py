@@ -59,10 +59,19 @@ def _opened(kind: str, backend: Backend) -> Finding:
 def _guarantees(kind: str, backend: Backend) -> list[Finding]:
     can = backend.capabilities
     if can.crash_safe:
-        return [Finding(Level.OK, "durability", "what is acknowledged was flushed to disk")]
+        flushed = "what is acknowledged was flushed to disk"
+        return [
+            Finding(Level.OK, "durability", f"{flushed}; {_after_failover(can.survives_failover)}")
+        ]
     if can.durable:
         text = "a crash of the machine may lose acknowledged writes"
         advice = "set appendfsync to always" if kind in _REDIS else "see the server's settings"
         return [Finding(Level.WARN, "durability", text, advice)]
     text = "everything is lost when the process ends"
     return [Finding(Level.WARN, "durability", text, "use sqlite://, postgresql:// or redis://")]
+
+
+def _after_failover(survives: bool) -> str:
+    if survives:
+        return "on a standby's, too: it survives a failover"
+    return "on one machine only: a failover may lose it"

@@ -169,6 +169,7 @@ class Serving:
             namespace=settings.namespace,
             durable=capabilities.durable,
             crash_safe=capabilities.crash_safe,
+            survives_failover=capabilities.survives_failover,
             pid=os.getpid(),
         )
 

@@ -34,6 +34,9 @@ _MAX_LOCKS: Final = 64
 _READERS_RESERVE: Final = 2
 """Connections that writers leave to readers, so that a queue for a lock never starves them."""
 
+_REPLICATED: Final = ("on", "remote_apply")
+"""The values of `synchronous_commit` that wait until a standby's disk has the commit, too."""
+
 
 class PostgresStore:
     """A store in a PostgreSQL database that `holdfast migrate` has prepared.
@@ -76,11 +79,18 @@ class PostgresStore:
         self._writing = asyncio.Semaphore(self._writers)
         self._allow_unsafe = allow_unsafe
         self._crash_safe = False
+        self._replicated = False
 
     @property
     def capabilities(self) -> Capabilities:
         """As `store.Store.capabilities`."""
-        return Capabilities(durable=True, crash_safe=self._crash_safe, shared=True, indexes=True)
+        return Capabilities(
+            durable=True,
+            crash_safe=self._crash_safe,
+            shared=True,
+            indexes=True,
+            survives_failover=self._crash_safe and self._replicated,
+        )
 
     @asynccontextmanager
     async def read(self, *, single: bool = False) -> AsyncIterator[PostgresSnapshot]:
@@ -182,8 +192,10 @@ class PostgresStore:
 
     async def _check_durability(self) -> None:
         async with self._pool.session(None) as session:
-            settings = (await session.fetch(texts.SETTINGS, ()))[0]
-        self._crash_safe = "off" not in tuple(settings)
+            fetched = (await session.fetch(texts.SETTINGS, ()))[0]
+        *settings, waits, standbys = fetched
+        self._crash_safe = "off" not in (*settings, waits)
+        self._replicated = bool(standbys) and waits in _REPLICATED
         if not self._crash_safe and not self._allow_unsafe:
             raise UnsafeStoreError(
                 "the store may lose what it acknowledged: its fsync, full_page_writes or"

@@ -45,7 +45,7 @@ WITH old AS (
 SELECT count(*) FROM gone"""
 SETTINGS: Final = (
     "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
-    " current_setting('synchronous_commit')"
+    " current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
 )
 
 _RECORD: Final = {

@@ -113,6 +113,7 @@ async def test_capabilities(store: PostgresStore) -> None:
     assert capabilities.crash_safe
     assert capabilities.shared
     assert capabilities.indexes
+    assert not capabilities.survives_failover  # one server
 
 
 # -- connections -------------------------------------------------------------------------------

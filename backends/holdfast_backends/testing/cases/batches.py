@@ -39,7 +39,13 @@ from holdfast_backends.testing.harness import (
 class TestCapabilities:
     async def test_each_is_told(self, backend: AnyBackend) -> None:
         told = backend.capabilities
-        each = (told.durable, told.crash_safe, told.shared, told.indexes)
+        each = (
+            told.durable,
+            told.crash_safe,
+            told.shared,
+            told.indexes,
+            told.survives_failover,
+        )
         assert {type(value) for value in each} == {bool}
 
     async def test_what_survives_a_crash_is_durable(self, backend: AnyBackend) -> None:
