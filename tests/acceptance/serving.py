@@ -53,6 +53,17 @@ class Serving:
     _reader: threading.Thread | None = None
     _logged: threading.Condition = field(default_factory=threading.Condition)
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself, or was killed by somebody else."""
+        return self._process is not None and self._process.poll() is not None
+
     async def start(self) -> None:
         """Start it, and wait until it says that it is ready."""
         assert self._process is None, "it runs already"

@@ -1,0 +1,71 @@
+"""What a fault needs of the machine: its absence is told, never passed over in silence."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+_TIMEOUT = 10.0  # seconds, for one command
+
+
+class NotHereError(Exception):
+    """The machine, or this user, cannot inject a fault; the message says why, and what to do."""
+
+
+def require(what: str) -> None:
+    """Skip the test when a fault cannot be injected here, or fail where all are required.
+
+    A program is required wherever the servers are; a permission only in CI: nobody has to give
+    it to a test run on a machine of their own.
+
+    Args:
+        what: `mount` or `strace`.
+    """
+    try:
+        {"mount": check_mount, "strace": check_strace}[what]()
+    except NotHereError as error:
+        if os.environ.get("CI") or (_are_services_required() and shutil.which(what) is None):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+def check_mount() -> None:
+    """Whether small file systems can be mounted. Raises NotHereError."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-mount-") as folder:
+        _run("a full disk", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder)
+        _run("a full disk", "umount", folder)
+
+
+def check_strace() -> None:
+    """Whether strace may attach to a process that is no child of it. Raises NotHereError."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            # It would stay until the other ends; `timeout` ends it, which is no failure.
+            command = ["timeout", "--signal=INT", "0.3", "strace", "-p", str(other.pid)]
+            _run("an error of a system call", *command, good=(0, 124, 130))
+        finally:
+            other.kill()
+
+
+def _run(fault: str, *command: str, good: tuple[int, ...] = (0,)) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotHereError(f"{fault} cannot be injected here: {error}") from error
+    if done.returncode not in good:
+        said = " ".join(done.stderr.split())
+        raise NotHereError(f"{fault} cannot be injected here: {' '.join(command)}: {said}")
+
+
+def _are_services_required() -> bool:
+    return os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")
