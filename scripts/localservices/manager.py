@@ -39,8 +39,13 @@ class Manager:
         self._private = private
 
     def up(self, names: Iterable[str]) -> None:
-        """Have every named service answer; write the file `env`. Raises ServiceError."""
+        """Have every named service answer; write the file `env`. Raises ServiceError.
+
+        Programs that only some tests need are installed where that can be done.
+        """
         with self._state.locked():
+            if not self._private:
+                packages.install_tools(self._say)
             missing = [name for name in names if not self._in_use(name)]
             if missing and not self._private and compose.available():
                 self._start_in_compose(missing)

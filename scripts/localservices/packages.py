@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from .model import ServiceError
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_TOOLS = {"strace": "strace"}  # program → Debian package
 _INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
 
 
@@ -32,7 +34,7 @@ def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ServiceError(
             "servers for the tests are missing and can't be installed from here. Run:\n\n"
-            f"    sudo {' '.join(_INSTALL)} {' '.join(packages)}\n\n"
+            f"    {_command(packages)}\n\n"
             "or start Docker, or set HOLDFAST_TEST_AMQP_URL, HOLDFAST_TEST_POSTGRES_URL and "
             "HOLDFAST_TEST_REDIS_URL to servers of your own."
         )
@@ -40,6 +42,24 @@ def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
     with _services_stay_off():
         _apt("apt-get", "update", "--quiet=2")
         _apt(*_INSTALL, "--quiet=2", *packages)
+
+
+def install_tools(say: Callable[[str], None]) -> None:
+    """Install what only some tests need; where that cannot be done, say so and go on.
+
+    Those tests then skip, or fail where servers are required, and tell what is missing.
+    """
+    missing = [package for program, package in _TOOLS.items() if find(program) is None]
+    if not missing or not sys.platform.startswith("linux"):
+        return
+    try:
+        install(missing, say)
+    except ServiceError:
+        say(f"missing for some tests: {', '.join(missing)}; run: {_command(missing)}")
+
+
+def _command(packages: Sequence[str]) -> str:
+    return f"sudo {' '.join(_INSTALL)} {' '.join(packages)}"
 
 
 @contextmanager

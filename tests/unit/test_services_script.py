@@ -58,6 +58,15 @@ def test_without_rights_the_command_to_run_is_told(monkeypatch: pytest.MonkeyPat
         packages.install(["redis-server"], print)
 
 
+def test_a_tool_that_cannot_be_had_is_told_and_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(packages, "_TOOLS", {"no-such-tool": "no-such-package"})
+    said: list[str] = []
+    packages.install_tools(said.append)
+    assert "no-such-package" in said[0]
+
+
 def test_an_external_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     """A copy of the script in its own checkout: the state of this one is not touched."""
     copy = tmp_path / "scripts"

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import asyncpg
 from redis.asyncio import Redis
 
-_TIMEOUT: Final = 10.0  # seconds, for one call to a server
+_TIMEOUT: Final = 10  # seconds, for one call to a server
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """System calls that fail, or kill who makes them, at the n-th time: by strace."""
 
 import asyncio
-import os
 import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
@@ -37,7 +36,7 @@ class Injection:
     calls: str
     result: str
     paths: Sequence[Path] = ()
-    highest: int = 50
+    highest: int = 12
 
     def options(self, number: int) -> list[str]:
         """The arguments of strace that inject it at the n-th call."""
@@ -129,7 +128,7 @@ def _count(log: Path) -> int:
 
 async def _detached(strace: Process) -> None:
     """End strace; whom it watched goes on. SIGKILL would leave them stopped for good."""
-    if strace.returncode is None:
-        os.kill(strace.pid, signal.SIGINT)
+    with suppress(ProcessLookupError):  # it ended with whom it watched
+        strace.send_signal(signal.SIGINT)
     async with asyncio.timeout(_ATTACHED):
         await strace.wait()
