@@ -1,0 +1,57 @@
+"""All checks of a history, put together."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tests.chaos.checks.answers import answered, same_answer
+from tests.chaos.checks.batches import one_effect, whole_batches
+from tests.chaos.checks.events import events, heard
+from tests.chaos.checks.ledger import Ledger
+from tests.chaos.checks.reads import gets
+from tests.chaos.checks.refusals import refusals
+from tests.chaos.checks.remains import lost, remains
+from tests.chaos.checks.replay import Replay
+from tests.chaos.checks.sequences import real_time, sequences
+from tests.chaos.history import History, Violation
+
+_MOST: Final = 20
+"""Violations that are told of each promise: one defect breaks it for thousands of messages."""
+
+_OF_ALL: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
+    answered,
+    same_answer,
+    one_effect,
+    whole_batches,
+    sequences,
+    real_time,
+)
+_OF_A_COLLECTION: Final[tuple[Callable[[Replay], Iterator[Violation]], ...]] = (
+    gets,
+    refusals,
+    remains,
+    lost,
+    events,
+    heard,
+)
+
+
+def check(history: History) -> list[Violation]:
+    """Where a history breaks a promise; the first of each promise, and not all that follow."""
+    counts: Counter[str] = Counter()
+    found: list[Violation] = []
+    for violation in _violations(Ledger(history)):
+        counts[violation.promise] += 1
+        if counts[violation.promise] <= _MOST:
+            found.append(violation)
+    return found
+
+
+def _violations(ledger: Ledger) -> Iterator[Violation]:
+    for check_all in _OF_ALL:
+        yield from check_all(ledger)
+    for book in ledger.books.values():
+        replay = Replay(book)
+        yield from replay.run(ledger)
+        for check_one in _OF_A_COLLECTION:
+            yield from check_one(replay)

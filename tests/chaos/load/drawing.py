@@ -1,0 +1,145 @@
+"""Messages by chance: what they say depends on the seed, and on what was answered before."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Final, TypeAlias
+
+from tests.chaos.history import Answer, Message
+
+Drawn: TypeAlias = tuple[str, dict[str, Any]]
+"""An action and its payload."""
+
+SENDER: Final = "load"
+COUNTERS: Final = 5  # records of each collection that many write to at once
+_REMEMBERED: Final = 60  # records that are read, changed and removed; so many live at a time
+
+
+class Drawer:
+    """Draws the messages of one load.
+
+    Ids that were given, and versions that were seen, are remembered for a while: so most of what
+    is asked can be done, and some of it cannot.
+    """
+
+    def __init__(self, seed: int, token: str, collections: Sequence[str]) -> None:
+        self._random = Random(seed)
+        self._token = token
+        self._numbers = itertools.count(1)
+        self._collections = list(collections)
+        self._seen: dict[str, dict[int | str, int]] = {name: {} for name in collections}
+
+    def draw(self) -> Message:
+        """The next message."""
+        action, payload = self._of_any_kind(self._random.choice(self._collections))
+        return self.message(action, payload)
+
+    def message(self, action: str, payload: dict[str, Any]) -> Message:
+        """A message of this load with an id of its own."""
+        return {
+            "id": f"{self._token}-{next(self._numbers)}",
+            "sender": SENDER,
+            "recipient": "storage",
+            "action": action,
+            "payload": payload,
+        }
+
+    def learn(self, message: Message, answer: Answer) -> None:
+        """What an answer tells of a record is used for what comes."""
+        collection = message["payload"].get("collection")
+        result, version = answer.get("result"), answer["meta"].get("version")
+        if answer["status"] != "success" or collection is None or not isinstance(result, dict):
+            return
+        seen = self._seen[collection]
+        if message["action"] == "storage_delete":
+            seen.pop(result["id"], None)
+        elif version is not None and not is_counter(result["id"]):
+            seen[result["id"]] = version
+
+    # -- kinds ---------------------------------------------------------------------------------
+
+    def _of_any_kind(self, collection: str) -> Drawn:
+        seen = self._seen[collection]
+        if len(seen) > _REMEMBERED:
+            return self._delete(collection)
+        kinds: list[Callable[[str], Drawn]] = [
+            self._save,
+            self._save_own,
+            self._get,
+            self._update,
+            self._count_up,
+            self._delete,
+        ]
+        (kind,) = self._random.choices(kinds, weights=[30, 10, 20, 20, 15, 5])
+        return kind(collection)
+
+    def _save(self, collection: str) -> Drawn:
+        return "storage_save", {"collection": collection, "task": self._document()}
+
+    def _save_own(self, collection: str) -> Drawn:
+        record_id = self._chosen(collection)
+        payload: dict[str, Any] = {"task": {"id": record_id, **self._document()}}
+        if self._random.random() < 0.3:
+            payload["if_version"] = self._random.choice([0, self._version(collection, record_id)])
+        return "storage_save", {"collection": collection, **payload}
+
+    def _get(self, collection: str) -> Drawn:
+        return "storage_get", {"collection": collection, "task_id": self._chosen(collection)}
+
+    def _update(self, collection: str) -> Drawn:
+        record_id = self._chosen(collection)
+        payload: dict[str, Any] = {"collection": collection, "task_id": record_id}
+        chance = self._random.random()
+        if chance < 0.4:
+            payload["changes"] = {"title": self._text(), "owner": {"name": self._text()}}
+        elif chance < 0.7:
+            payload["increment"] = {"hits": 1, "owner.points": 2}
+        elif chance < 0.95:
+            payload["append"] = {"notes": [self._random.randrange(100)]}
+        else:
+            payload["increment"] = {"title": 1}  # a text, where there is one
+        if self._random.random() < 0.3:
+            payload["if_version"] = max(1, self._version(collection, record_id))
+        return "storage_update", payload
+
+    def _count_up(self, collection: str) -> Drawn:
+        counter = f"c{self._random.randrange(COUNTERS)}"
+        payload = {"collection": collection, "task_id": counter, "increment": {"hits": 1}}
+        return "storage_update", payload
+
+    def _delete(self, collection: str) -> Drawn:
+        record_id = self._chosen(collection)
+        payload: dict[str, Any] = {"collection": collection, "task_id": record_id}
+        if self._random.random() < 0.2:
+            payload["if_version"] = max(1, self._version(collection, record_id))
+        return "storage_delete", payload
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "title": self._text(),
+            "hits": self._random.randrange(10),
+            "done": self._random.random() < 0.5,
+            "weight": self._random.choice([0.5, 1.0, 2.25]),
+            "owner": {"name": self._text(), "points": 0},
+            "notes": [],
+        }
+
+    def _text(self) -> str:
+        return f"w{self._random.randrange(1_000)}"
+
+    def _chosen(self, collection: str) -> int | str:
+        """Mostly a record that was there a moment ago; sometimes any of a few names."""
+        seen = self._seen[collection]
+        if seen and self._random.random() < 0.9:
+            return self._random.choice(list(seen))
+        return f"own-{self._random.randrange(20)}"
+
+    def _version(self, collection: str, record_id: int | str) -> int:
+        return self._seen[collection].get(record_id, 1)
+
+
+def is_counter(record_id: int | str) -> bool:
+    """Whether a record is one of those that all count up; they stay."""
+    return isinstance(record_id, str) and record_id[:1] == "c"

@@ -1,0 +1,196 @@
+"""Load that survives everything and records what happened to every message."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Final, Self
+
+from holdfast_protocol.client import AgentClient
+from holdfast_protocol.errors import UnavailableError
+from tests.chaos.history import Exchange, History, Kept
+from tests.chaos.load.asking import ask
+from tests.chaos.load.drawing import COUNTERS, SENDER, Drawer
+from tests.chaos.load.hearing import Ear
+from tests.chaos.load.rates import Rates
+from tests.chaos.load.reading import PATIENCE, left_in_queue, read_dead_letters, read_kept
+from tests.chaos.load.recording import Recorder
+
+COLLECTIONS: Final = ("orders", "people", "notes")
+_BURST: Final = 8  # messages that a worker asks at once, at most
+_PATIENCE: Final = 60.0  # seconds after which a worker leaves a message to the end
+_TOO_MANY: Final = 2_000  # unanswered messages: more are not begun
+_LONGEST_WAIT: Final = 600.0
+_PAUSE: Final = 0.2
+
+
+class Load:
+    """Asks an agent all kinds of things, from entering on, until `finish`.
+
+    An async context manager. Each message is asked until it is answered, under an id of its own,
+    which begins with `token`; the collections carry it too, so every load begins with empty ones.
+
+    Args:
+        bus: the URL of the broker, or of what stands before it.
+        namespace: the prefix of the broker's objects.
+        seed: of what is drawn.
+        workers: how many ask at the same time.
+        clients: how many connections they share.
+        collections: the names of what is written to.
+        follow: whether subscriptions stand all the time.
+        control: the broker's own URL, where `bus` is something before it: for subscriptions and
+            for what is read at the end.
+    """
+
+    def __init__(
+        self,
+        bus: str,
+        namespace: str,
+        seed: int,
+        *,
+        workers: int = 16,
+        clients: int = 2,
+        collections: Sequence[str] = COLLECTIONS,
+        follow: bool = True,
+        control: str | None = None,
+    ) -> None:
+        self.token = secrets.token_hex(4)
+        self._bus = bus
+        self._control = control or bus
+        self._namespace = namespace
+        self._workers = workers
+        self._client_count = clients
+        self._collections = [f"{name}-{self.token}" for name in collections]
+        self._drawer = Drawer(seed, self.token, self._collections)
+        self._record = Recorder()
+        self._ear = Ear(self._control, namespace, self._collections) if follow else None
+        self._stack = AsyncExitStack()
+        self._clients: list[AgentClient] = []
+        self._working: list[asyncio.Task[None]] = []
+        self._enough = False
+
+    # -- what is seen while it runs ------------------------------------------------------------
+
+    @property
+    def answered(self) -> int:
+        """How many messages are answered."""
+        return self._record.answered
+
+    @property
+    def unanswered(self) -> int:
+        """How many messages wait for their answer."""
+        return self._record.unanswered
+
+    @property
+    def rates(self) -> Rates:
+        """When the answers came."""
+        return self._record.rates
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """What was said instead of an answer, and how often: error types, errors of the client."""
+        return dict(self._record.refusals)
+
+    def first_success_after(self, moment: float) -> float | None:
+        """When the first success after a moment came; None while there is none."""
+        return self.rates.first_success_after(moment)
+
+    async def until(self, more: int, patience: float = _LONGEST_WAIT) -> None:
+        """Until so many more are answered. Raises TimeoutError."""
+        wanted = self.answered + more
+        async with asyncio.timeout(patience):
+            while self.answered < wanted:
+                await self._record.news()
+
+    # -- from begin to end ---------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        try:
+            for _number in range(self._client_count):
+                self._clients.append(await self._opened(self._bus))
+            if self._ear is not None:
+                await self._stack.enter_async_context(self._ear.listening())
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        loop = asyncio.get_running_loop()
+        for number in range(self._workers):
+            client = self._clients[number % len(self._clients)]
+            self._working.append(loop.create_task(self._work(client, number)))
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._enough = True
+        for task in self._working:
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
+        await self._stack.aclose()
+
+    async def finish(self) -> History:
+        """Begin nothing new, ask until everything is answered, and read what is kept.
+
+        Faults are over by now. Raises NotBackError when the system cannot be read any more.
+        """
+        self._enough = True
+        await asyncio.gather(*self._working)
+        await self._settle()
+        client = await self._opened(self._control)
+        kept = {name: await self._kept(client, name) for name in self._collections}
+        letters = await read_dead_letters(client, self.token)
+        left = await left_in_queue(self._control, self._namespace)
+        return History(self._record.exchanges, kept, letters, left)
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    async def _opened(self, url: str) -> AgentClient:
+        """A client that stays open as long as the load, opened as soon as the broker is there."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                client = AgentClient(url, SENDER, namespace=self._namespace)
+                try:
+                    return await self._stack.enter_async_context(client)
+                except UnavailableError:
+                    await asyncio.sleep(_PAUSE)
+
+    async def _work(self, client: AgentClient, number: int) -> None:
+        if number == 0:
+            await self._prepare(client)
+        size = 1 + number % _BURST  # some ask one by one, some many at once
+        while not self._enough:
+            if self.unanswered > _TOO_MANY:
+                await asyncio.sleep(_PAUSE)
+                continue
+            burst = [self._record.begin(self._drawer.draw()) for _place in range(size)]
+            await asyncio.gather(*(self._ask(client, exchange) for exchange in burst))
+
+    async def _prepare(self, client: AgentClient) -> None:
+        """The records that count."""
+        for collection in self._collections:
+            for number in range(COUNTERS):
+                payload = {"collection": collection, "task": {"id": f"c{number}", "hits": 0}}
+                message = self._drawer.message("storage_save", payload)
+                await self._ask(client, self._record.begin(message))
+
+    async def _ask(self, client: AgentClient, exchange: Exchange) -> None:
+        answer = await ask(client, self._record, exchange, _PATIENCE)
+        if answer is not None:
+            self._drawer.learn(exchange.message, answer)
+
+    async def _settle(self) -> None:
+        """Ask what has no answer once more, and that for longer."""
+        waiting = [exchange for exchange in self._record.exchanges if exchange.answer is None]
+        await asyncio.gather(*(self._ask(self._clients[0], exchange) for exchange in waiting))
+
+    async def _kept(self, client: AgentClient, collection: str) -> Kept:
+        if self._ear is None:
+            return await read_kept(client, collection, None)
+        kept = await read_kept(client, collection, self._ear.heard[collection])
+        if kept.events:
+            await self._ear.until(collection, kept.events[-1]["sequence"], PATIENCE)
+        return kept
