@@ -1,0 +1,81 @@
+"""A swapped pair's confirms are told under each other's numbers."""
+
+import struct
+from random import Random
+
+import pytest
+
+from tests.chaos.proxy.frames import METHOD, Frame, Frames, Units, confirmed
+from tests.chaos.proxy.swapping import Shuffle, Swaps
+
+_SELECT = bytes([0, 85, 0, 10, 0])
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    return struct.pack(">BHI", kind, 1, len(payload)) + payload + b"\xce"
+
+
+def _publish(key: bytes, body: bytes, *, mandatory: bool = False) -> bytes:
+    method = bytes([0, 60, 0, 40, 0, 0, 0, len(key)]) + key + bytes([mandatory])
+    header = struct.pack(">HHQH", 60, 0, len(body), 0)
+    return _frame(1, method) + _frame(2, header) + (_frame(3, body) if body else b"")
+
+
+def _ack(tag: int, *, multiple: bool) -> Frame:
+    payload = struct.pack(">HHQB", 60, 80, tag, multiple)
+    return Frame(METHOD, 1, _frame(METHOD, payload))
+
+
+def _passed(swaps: Swaps, stream: bytes) -> bytes:
+    frames, units = Frames(), Units()
+    return b"".join(
+        sent.raw
+        for frame in frames.feed(stream)
+        for sent, _ in swaps.asked(frame, units.place(frame))
+    )
+
+
+def _told(swaps: Swaps, *acks: tuple[int, bool]) -> list[tuple[int, bool]]:
+    raw = b"".join(swaps.answered(_ack(tag, multiple=multiple)) for tag, multiple in acks)
+    return [confirmed(frame) for frame in Frames().feed(raw)]
+
+
+@pytest.fixture
+def swaps() -> Swaps:
+    """After four publishes of which each second one went first: 2 1 4 3."""
+    swaps = Swaps(Shuffle(Random(1), share=1))
+    one, two, three, four = (_publish(b"key", b"body %d" % n) for n in range(1, 5))
+    select = _frame(1, _SELECT)
+    assert _passed(swaps, select + one + two + three + four) == select + two + one + four + three
+    return swaps
+
+
+def test_single_confirms_change_places(swaps: Swaps) -> None:
+    singles = [(tag, False) for tag in (1, 2, 4, 3, 5)]
+    assert _told(swaps, *singles) == [(tag, False) for tag in (2, 1, 3, 4, 5)]
+
+
+def test_a_confirm_of_several_that_ends_within_a_pair_names_the_one_that_arrived(
+    swaps: Swaps,
+) -> None:
+    assert _told(swaps, (3, True), (4, True)) == [(2, True), (4, False), (4, True)]
+
+
+def test_a_confirm_of_several_that_ends_within_the_first_pair(swaps: Swaps) -> None:
+    assert _told(swaps, (1, True), (2, False)) == [(2, False), (1, False)]
+
+
+def test_a_confirm_of_several_whole_pairs_stays_as_it_is(swaps: Swaps) -> None:
+    assert _told(swaps, (4, True), (5, False)) == [(4, True), (5, False)]
+
+
+def test_mandatory_publishes_that_go_different_ways_keep_their_order() -> None:
+    swaps = Swaps(Shuffle(Random(1), share=1))
+    one, two = (_publish(key, b"", mandatory=True) for key in (b"a", b"b"))
+    assert _passed(swaps, one + two) + b"".join(f.raw for f, _ in swaps.rest()) == one + two
+
+
+def test_large_bodies_keep_their_order() -> None:
+    swaps = Swaps(Shuffle(Random(1), share=1))
+    large, small = _publish(b"key", bytes(70_000)), _publish(b"key", b"")
+    assert _passed(swaps, large + small).startswith(large)
