@@ -15,7 +15,8 @@ class PostgresBackend(StoreBackend):
     """Keeps documents in a PostgreSQL database (12 or later).
 
     Args:
-        url: `postgresql://user:password@host:port/database`.
+        url: `postgresql://user:password@host:port/database`, or several hosts with their ports,
+            separated by commas: the one that takes writes is found for each connection.
         pool_size: connections, at most.
         allow_unsafe: also open a server that may lose what it acknowledged.
         clock: gives the instant, microseconds since 1970.

@@ -17,6 +17,7 @@ def migrate(
     \b
     Example:
       holdfast migrate --backend postgresql://holdfast:secret@127.0.0.1/holdfast
+      holdfast migrate --backend postgresql://holdfast:secret@db1:5432,db2:5432/holdfast
     """
     settings = load_settings({"backend": backend}, config)
 

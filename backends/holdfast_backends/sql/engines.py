@@ -1,6 +1,6 @@
 """Engines and their pools, from the URLs that a user writes."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, NullPool, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -8,9 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from holdfast_backends.errors import InvalidValueError
 
-_POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+from .postgres_address import SCHEMES, PostgresAddress, parse_postgres
+
+if TYPE_CHECKING:
+    from .postgres_connecting import Greet
+
+_ASYNCPG: Final = "postgresql+asyncpg://"  # only the dialect: `Connector` knows the servers
 _SQLITE_SCHEMES: Final = ("sqlite", "sqlite+aiosqlite")
-_POSTGRES_OPTIONS: Final = frozenset({"host", "port", "ssl", "sslmode", "target_session_attrs"})
 _CACHED_STATEMENTS: Final = 128
 
 # The store looks up keys and walks indexes in their order, and nothing else: the planner is to
@@ -30,22 +34,7 @@ _SESSION: Final = {
 
 def is_postgres(url: str) -> bool:
     """Whether a URL means PostgreSQL."""
-    return url.partition(":")[0] in _POSTGRES_SCHEMES
-
-
-def postgres_url(url: str) -> URL:
-    """SQLAlchemy's URL for `postgresql://user:password@host:port/database?sslmode=require`.
-
-    Raises:
-        InvalidValueError: no such URL, or an unknown option in it.
-    """
-    parsed = _parsed(url, _POSTGRES_SCHEMES, "PostgreSQL")
-    options = dict(parsed.query)
-    if options.keys() - _POSTGRES_OPTIONS:
-        raise InvalidValueError(f"a PostgreSQL URL takes {', '.join(sorted(_POSTGRES_OPTIONS))}")
-    if "sslmode" in options:
-        options["ssl"] = options.pop("sslmode")
-    return parsed.set(drivername="postgresql+asyncpg", query=options)
+    return url.partition(":")[0] in SCHEMES
 
 
 def sqlite_url(url: str) -> URL:
@@ -54,7 +43,12 @@ def sqlite_url(url: str) -> URL:
     Raises:
         InvalidValueError: no such URL.
     """
-    parsed = _parsed(url, _SQLITE_SCHEMES, "SQLite")
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        raise InvalidValueError("this is no URL of SQLite") from error
+    if parsed.drivername not in _SQLITE_SCHEMES:
+        raise InvalidValueError("this is no URL of SQLite")
     if parsed.host or parsed.query:
         raise InvalidValueError(
             "a SQLite URL is sqlite:///relative.db, sqlite:////absolute.db or sqlite://"
@@ -67,27 +61,19 @@ def is_in_memory(url: URL) -> bool:
     return url.database == ":memory:"
 
 
-def _parsed(url: str, schemes: tuple[str, ...], product: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except (exc.ArgumentError, ValueError) as error:
-        raise InvalidValueError(f"this is no URL of {product}") from error
-    if parsed.drivername not in schemes:
-        raise InvalidValueError(f"this is no URL of {product}")
-    return parsed
-
-
 def postgres_engine(
-    url: URL,
+    address: PostgresAddress,
     *,
     pool_size: int,
     connect_timeout: float,
     statement_timeout: float,
     lock_timeout: float,
+    greet: "Greet",
 ) -> AsyncEngine:
     """An engine whose connections are used raw: it pools them, and nothing else.
 
-    Timeouts in seconds. The server ends what takes too long; the driver waits a little longer,
+    Timeouts in seconds; that of connecting is for each server. `greet` looks at each new
+    connection. The server ends what takes too long; the driver waits a little longer,
     for the case that the server itself is gone.
     """
     session = {
@@ -96,18 +82,23 @@ def postgres_engine(
         "lock_timeout": _milliseconds(lock_timeout),
         "idle_in_transaction_session_timeout": _milliseconds(statement_timeout),
     }
+    from .postgres_connecting import Connector
+
+    connector = Connector(
+        address,
+        timeout=connect_timeout,
+        settings=session,
+        greet=greet,
+        command_timeout=statement_timeout + connect_timeout,
+    )
     return create_async_engine(
-        url,
+        _ASYNCPG,
+        async_creator=connector.connect,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=statement_timeout,
         pool_use_lifo=True,  # few warm connections rather than many cold ones
         pool_reset_on_return=None,  # `postgres_session.py` returns only clean ones
-        connect_args={
-            "timeout": connect_timeout,
-            "command_timeout": statement_timeout + connect_timeout,
-            "server_settings": session,
-        },
     )
 
 
@@ -134,8 +125,10 @@ def migration_engine(url: str, *, timeout: float) -> AsyncEngine:
     """An engine for a migration: transactions by SQLAlchemy, writing ones from the start."""
     if is_postgres(url):
         settings = {"application_name": "holdfast migrate", "lock_timeout": _milliseconds(timeout)}
-        arguments = {"timeout": timeout, "server_settings": settings}
-        return create_async_engine(postgres_url(url), poolclass=NullPool, connect_args=arguments)
+        from .postgres_connecting import Connector
+
+        connector = Connector(parse_postgres(url), timeout=timeout, settings=settings)
+        return create_async_engine(_ASYNCPG, poolclass=NullPool, async_creator=connector.connect)
     engine = create_async_engine(
         sqlite_url(url), poolclass=NullPool, connect_args=_sqlite_arguments(timeout)
     )

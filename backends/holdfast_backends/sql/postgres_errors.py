@@ -60,6 +60,13 @@ _OWN_FAULTS: Final = (
     pg.UnsupportedServerFeatureError,
 )
 
+_ELSEWHERE: Final = ("25006", "57P")
+
+
+def is_elsewhere(error: pg.PostgresError) -> bool:
+    """Whether the server says that it takes no writes any more, so that another one may."""
+    return str(getattr(error, "sqlstate", None) or "").startswith(_ELSEWHERE)
+
 
 def translate_postgres(error: BaseException) -> Translated:
     """Ours for an exception of asyncpg, SQLAlchemy or the operating system."""
@@ -75,6 +82,8 @@ def translate_postgres(error: BaseException) -> Translated:
         return StorageError(FAILED)
     if isinstance(error, TimeoutError):
         return UnavailableError(SLOW)
+    if isinstance(error, pg.TargetServerAttributeNotMatched):
+        return UnavailableError(READ_ONLY)  # standbys only: one of them may be promoted soon
     if isinstance(error, (pg.InterfaceError, pg.InternalClientError, OSError)):
         return UnavailableError(UNREACHABLE)
     return StorageError(FAILED)

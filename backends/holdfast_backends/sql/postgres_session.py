@@ -13,10 +13,10 @@ from asyncpg import PostgresError
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from holdfast_backends.errors import UnavailableError
+from holdfast_backends.errors import UnavailableError, UnsafeStoreError
 from holdfast_backends.store import CommitConflictError
 
-from .postgres_errors import POSTGRES_ERRORS, translate_postgres
+from .postgres_errors import POSTGRES_ERRORS, is_elsewhere, translate_postgres
 from .snapshot import Columns
 from .translation import UNREACHABLE, outside_commit
 
@@ -50,7 +50,7 @@ class PostgresSession:
         self.is_certain = True
         """Whether the state of the connection is known."""
         self.is_lost = False
-        """Whether the server does not answer on it any more."""
+        """Whether the server does not answer on it any more, or takes no writes any more."""
 
     async def fetch(self, text: str, arguments: Sequence[object]) -> Sequence[Columns]:
         """As `snapshot.Session.fetch`."""
@@ -104,8 +104,8 @@ class PostgresSession:
         self.is_certain = False  # until it is over: it may be cancelled
         try:
             result = await call
-        except PostgresError:
-            self.is_lost = self._connection.is_closed()
+        except PostgresError as error:
+            self.is_lost = self._connection.is_closed() or is_elsewhere(error)
             self.is_certain = not self.is_lost
             raise
         except POSTGRES_ERRORS:
@@ -144,6 +144,8 @@ class PostgresPool:
         for _attempt in range(_ATTEMPTS):
             try:
                 lease = await self._engine.raw_connection()
+            except UnsafeStoreError as error:  # whoever took over; it was not so at the opening
+                raise UnavailableError(error.message) from error
             except POSTGRES_ERRORS as error:
                 raise outside_commit(translate_postgres(error)) from error
             born: float = lease.info.setdefault(_BORN, time.monotonic())

@@ -19,9 +19,10 @@ from holdfast_backends.store import (
 )
 
 from . import postgres_texts as texts
-from .engines import postgres_engine, postgres_url
+from .engines import postgres_engine
+from .postgres_address import parse_postgres
 from .postgres_errors import POSTGRES_ERRORS, translate_postgres
-from .postgres_session import PostgresPool
+from .postgres_session import PostgresPool, RawConnection
 from .postgres_unit import PostgresSnapshot, PostgresUnit, append_arguments, is_appendable
 from .revision import check_revision, current_revision
 from .statements import Statements
@@ -42,9 +43,10 @@ class PostgresStore:
     """A store in a PostgreSQL database that `holdfast migrate` has prepared.
 
     Args:
-        url: `postgresql://user:password@host:port/database`.
+        url: `postgresql://user:password@host:port/database`, or several hosts with their ports,
+            separated by commas: the one that takes writes is found for each connection.
         pool_size: connections, at most; at least 3.
-        connect_timeout: seconds to connect, at most.
+        connect_timeout: seconds to connect to a server, at most; of several each has 3, at most.
         statement_timeout: seconds that the server works on a statement, at most; also how long
             to wait for a connection.
         lock_timeout: seconds to wait for other writers of the same collections, at most.
@@ -66,11 +68,12 @@ class PostgresStore:
         allow_unsafe: bool = False,
     ) -> None:
         self._engine = postgres_engine(
-            postgres_url(url),
+            parse_postgres(url),
             pool_size=max(pool_size, _READERS_RESERVE + 1),
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
             lock_timeout=lock_timeout,
+            greet=self._check_durability,
         )
         self._pool = PostgresPool(self._engine)
         self._statements = Statements(self._engine.dialect)
@@ -169,7 +172,6 @@ class PostgresStore:
         self._writing = asyncio.Semaphore(self._writers)  # anew: it belongs to this event loop
         try:
             await self._check_schema()
-            await self._check_durability()
         except BaseException:
             await self._engine.dispose()
             raise
@@ -190,10 +192,9 @@ class PostgresStore:
             raise outside_commit(translate_postgres(error)) from error
         check_revision(revision)
 
-    async def _check_durability(self) -> None:
-        async with self._pool.session(None) as session:
-            fetched = (await session.fetch(texts.SETTINGS, ()))[0]
-        *settings, waits, standbys = fetched
+    async def _check_durability(self, connection: RawConnection) -> None:
+        """Look at each new connection's server: it may be another one than the last."""
+        *settings, waits, standbys = (await connection.fetch(texts.SETTINGS))[0]
         self._crash_safe = "off" not in (*settings, waits)
         self._replicated = bool(standbys) and waits in _REPLICATED
         if not self._crash_safe and not self._allow_unsafe:

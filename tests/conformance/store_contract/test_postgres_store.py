@@ -11,7 +11,6 @@ import pytest_asyncio
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from holdfast_backends.encoding import integer_key, sort_value
 from holdfast_backends.errors import (
@@ -20,7 +19,7 @@ from holdfast_backends.errors import (
     UnavailableError,
     UnsafeStoreError,
 )
-from holdfast_backends.sql.engines import postgres_url
+from holdfast_backends.sql.engines import migration_engine
 from holdfast_backends.sql.migrate import MigrationReport, expected_revision, migrate
 from holdfast_backends.sql.postgres_store import PostgresStore
 from holdfast_backends.sql.schema import VERSION_TABLE, metadata
@@ -85,7 +84,7 @@ async def test_the_revisions_make_the_known_schema(
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return list(compare_metadata(context, metadata))
 
-    engine = create_async_engine(postgres_url(migrated_postgres_url))
+    engine = migration_engine(migrated_postgres_url, timeout=10.0)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
@@ -264,11 +263,3 @@ async def test_every_scan_walks_an_index(
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(InvalidValueError):
         PostgresStore(url)
-
-
-@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
-def test_urls_are_normalised(scheme: str) -> None:
-    url = postgres_url(f"{scheme}://me:pass@host:5433/base?sslmode=require")
-    assert url.drivername == "postgresql+asyncpg"
-    assert (url.username, url.host, url.port, url.database) == ("me", "host", 5433, "base")
-    assert dict(url.query) == {"ssl": "require"}
