@@ -73,5 +73,5 @@ def _guarantees(kind: str, backend: Backend) -> list[Finding]:
 
 def _after_failover(survives: bool) -> str:
     if survives:
-        return "on a standby's, too: it survives a failover"
-    return "on one machine only: a failover may lose it"
+        return "a standby's, too: it survives the loss of the machine"
+    return "of one machine only"
