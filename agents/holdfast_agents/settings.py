@@ -57,11 +57,12 @@ class Settings(BaseSettings):
 
     bus: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="URL of the broker: amqp:// or amqps://",
+        description="URL of the broker: amqp:// or amqps://; a cluster's hosts with commas",
     )
     backend: SecretStr = Field(
         default=SecretStr("sqlite:///holdfast.db"),
-        description="URL of the store: sqlite:///file, postgresql://…, redis://…, memory://",
+        description="URL of the store: sqlite:///file, postgresql://…, redis://…, memory://;"
+        " postgresql://user:password@host:port,host:port/database has several hosts",
     )
     agents: Annotated[tuple[Name, ...], NoDecode] = Field(
         default=("storage",), min_length=1, description="names of agents, separated by commas"

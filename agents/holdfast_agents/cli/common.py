@@ -55,7 +55,11 @@ ConfigOption = Annotated[
 ]
 BusOption = Annotated[
     str | None,
-    typer.Option("--bus", metavar="URL", help="Broker, amqp://user:password@host:port/vhost."),
+    typer.Option(
+        "--bus",
+        metavar="URL",
+        help="Broker, amqp://user:password@host:port/vhost; several hosts: host:port,host:port.",
+    ),
 ]
 BackendOption = Annotated[
     str | None,

@@ -4,7 +4,7 @@ Everything is asked passively: what is missing stays missing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +12,9 @@ from typing import Final
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity, InvalidFrameError
+from yarl import URL
 
 from holdfast_agents.settings import Settings
-from holdfast_protocol.bus.rabbitmq.connection import parsed_url
 from holdfast_protocol.bus.rabbitmq.driver import (
     REFUSED,
     ConnectionLostError,
@@ -23,6 +23,7 @@ from holdfast_protocol.bus.rabbitmq.driver import (
     describe,
     lost_connections,
 )
+from holdfast_protocol.bus.rabbitmq.hosts import host_text, parsed_hosts
 
 from .doctor_findings import Finding, Level
 
@@ -41,24 +42,53 @@ class _Queue:
 
 async def examine_broker(settings: Settings) -> list[Finding]:
     """Version, exchanges, and each agent's queue."""
+    urls = parsed_hosts(settings.bus.get_secret_value())
+    looks = await asyncio.gather(*(_look(url, settings) for url in urls))
+    if len(urls) == 1:
+        return looks[0].found
+    return _of_cluster([(host_text(url), look) for url, look in zip(urls, looks, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found on one host; `served` when it let us in."""
+
+    served: bool
+    found: list[Finding]
+
+
+async def _look(url: URL, settings: Settings) -> _Look:
     try:
-        async with _connected(settings.bus.get_secret_value()) as connection:
+        async with _connected(url) as connection:
             version = _version(connection)
-            return [version, *await _topology(connection, settings)]
+            return _Look(True, [version, *await _topology(connection, settings)])
     except (ConnectionLostError, TimeoutError):
         advice = "is it running, and do host and port in HOLDFAST_BUS hold?"
-        return [Finding(Level.FAIL, _SUBJECT, "it cannot be reached", advice)]
+        return _Look(False, [Finding(Level.FAIL, _SUBJECT, "it cannot be reached", advice)])
     except REFUSED as error:
         advice = "check user, password and virtual host in HOLDFAST_BUS"
-        return [Finding(Level.FAIL, _SUBJECT, f"it refused us: {describe(error)}", advice)]
+        text = f"it refused us: {describe(error)}"
+        return _Look(False, [Finding(Level.FAIL, _SUBJECT, text, advice)])
+
+
+def _of_cluster(looks: Sequence[tuple[str, _Look]]) -> list[Finding]:
+    """One line for each node, and what one of them tells of all. A node that is away is a
+    failure only when no other one serves."""
+    told = next((look for _, look in looks if look.served), None)
+    found = []
+    for host, look in looks:
+        first = look.found[0]
+        level = first.level if look.served or told is None else Level.WARN
+        found.append(Finding(level, _SUBJECT, f"{host}: {first.text}", first.advice))
+    return found if told is None else [*found, *told.found[1:]]
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[AbstractConnection]:
+async def _connected(url: URL) -> AsyncIterator[AbstractConnection]:
     with lost_connections():
         try:
             async with asyncio.timeout(_TIMEOUT):
-                connection = await aiormq.connect(parsed_url(url))
+                connection = await aiormq.connect(url)
         except InvalidFrameError as error:
             # So the driver reports a Connection.Close in answer to Connection.Open.
             raise ConnectionRefusedByBrokerError("there is no such virtual host") from error

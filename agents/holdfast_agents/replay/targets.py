@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from holdfast_agents.base.agent import Agent
 from holdfast_agents.base.work import TransientError
 from holdfast_agents.wiring import ServiceOptions, open_agents
-from holdfast_protocol.bus.contract import Bus, Publication, ReplyDelivery
+from holdfast_protocol.bus.contract import Bus, Publication, ReplyAddress, ReplyDelivery
 from holdfast_protocol.bus.opening import open_bus
 from holdfast_protocol.codec import decode_responses, encode_message, encode_messages
 from holdfast_protocol.errors import HoldfastError, NoRouteError, RequestTimeoutError
@@ -83,25 +83,26 @@ class BusTarget:
     def __init__(self, bus: Bus, *, timeout: float = _ANSWER_SECONDS) -> None:
         self._bus = bus
         self._timeout = timeout
-        self._address = ""
+        self._address: ReplyAddress | None = None
         self._waiting: dict[str, asyncio.Future[AgentResponse]] = {}
 
     async def open(self) -> None:
         """Declare the reply address. Raises UnavailableError."""
-        address = await self._bus.open_reply_address("replay", self._on_reply)
-        self._address = address.address
+        self._address = await self._bus.open_reply_address("replay", self._on_reply)
 
     async def send(
         self, agent: str, messages: Sequence[AgentMessage], at: datetime
     ) -> Sequence[AgentResponse]:
         """As `Target.send`; all in one AMQP message, so that their order holds."""
         del at
+        if self._address is None:
+            raise RuntimeError("The target is not open")
         loop = asyncio.get_running_loop()
         self._waiting = {message.id: loop.create_future() for message in messages}
         one = len(messages) == 1
         body = encode_message(messages[0]) if one else encode_messages(messages)
         key, correlation = f"{agent}.{messages[0].action}", secrets.token_hex(8)
-        await self._bus.publish(Publication(key, body, correlation, self._address))
+        await self._bus.publish(Publication(key, body, correlation, self._address.address))
         try:
             async with asyncio.timeout(self._timeout):
                 return await asyncio.gather(*self._waiting.values())

@@ -74,11 +74,15 @@ class Consumer(Protocol):
 
 
 class ReplyAddress(Protocol):
-    """The reply queue of one client process. It survives a reconnect."""
+    """The reply queue of one client process. It survives a reconnect, but not the death of
+    the cluster's node that has it: then there is another one."""
 
     @property
     def address(self) -> str:
-        """What to put into `reply_to`: `<namespace>.reply.<sender>.<random>`."""
+        """What to put into `reply_to`: `<namespace>.reply.<sender>.<random>`.
+
+        Look at it for each message: it may be another one in a later generation.
+        """
         ...
 
     @property

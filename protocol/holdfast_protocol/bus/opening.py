@@ -16,9 +16,10 @@ def open_bus(
     """A bus for the URL, not yet entered: `async with open_bus(url) as bus`.
 
     `memory://` and `memory://name` are brokers inside this process and event loop;
-    `amqp://` and `amqps://` URLs name a RabbitMQ broker and its virtual host. `namespace`
-    prefixes every broker object and matches `^[a-z][a-z0-9_-]{0,62}$`. `operation_timeout`
-    bounds every wait for the broker, in seconds.
+    `amqp://` and `amqps://` URLs name a RabbitMQ broker and its virtual host, of a cluster
+    several nodes: `amqp://user:password@host1:5672,host2:5672/vhost`. `namespace` prefixes
+    every broker object and matches `^[a-z][a-z0-9_-]{0,62}$`. `operation_timeout` bounds every
+    wait for the broker, in seconds.
 
     Raises:
         ValueError: unknown scheme, malformed URL or namespace. The text holds no password.

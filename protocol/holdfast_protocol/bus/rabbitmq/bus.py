@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -31,10 +32,11 @@ from holdfast_protocol.bus.contract import (
     ReplyDelivery,
 )
 from holdfast_protocol.bus.rabbitmq.announcing import Announcer
-from holdfast_protocol.bus.rabbitmq.connection import Link, parsed_url
+from holdfast_protocol.bus.rabbitmq.connection import Link
 from holdfast_protocol.bus.rabbitmq.consumer import RabbitConsumer
 from holdfast_protocol.bus.rabbitmq.dead_letters import RabbitWalk
 from holdfast_protocol.bus.rabbitmq.direct import DirectReplies
+from holdfast_protocol.bus.rabbitmq.hosts import Hosts, parsed_hosts
 from holdfast_protocol.bus.rabbitmq.journal import Journal
 from holdfast_protocol.bus.rabbitmq.listening import RabbitListener
 from holdfast_protocol.bus.rabbitmq.outgoing import Outgoing
@@ -60,7 +62,7 @@ class RabbitBus:
     One publishes and another receives replies and broadcasts: under a memory alarm the broker
     stops to read from a connection that has published, and acks must get through. Each
     consumer has one of its own, from which it may stop to read. `operation_timeout` bounds
-    every wait for the broker, in seconds.
+    every wait for the broker, in seconds. The URL may name several nodes of a cluster.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class RabbitBus:
     ) -> None:
         self._namespace = check_namespace(namespace)
         self._timeout = operation_timeout
-        self._url = parsed_url(url)
+        self._hosts = Hosts(parsed_hosts(url), operation_timeout)
         self._is_open = False
 
     @property
@@ -94,7 +96,7 @@ class RabbitBus:
         self._require_open()
         check_agent(agent)
         consumer = RabbitConsumer(
-            Link(self._url, f"consuming {agent}"),
+            Link(self._hosts, f"consuming {agent}"),
             self._namespace,
             agent,
             check_prefetch(prefetch),
@@ -108,9 +110,8 @@ class RabbitBus:
         self, sender: str, on_reply: Callable[[ReplyDelivery], None]
     ) -> RabbitReplyAddress:
         self._require_open()
-        address = RabbitReplyAddress(
-            self._receiving, reply_queue_name(self._namespace, sender), on_reply
-        )
+        new_name = partial(reply_queue_name, self._namespace, sender)
+        address = RabbitReplyAddress(self._receiving, new_name, on_reply)
         await self._start(address)
         return address
 
@@ -202,10 +203,10 @@ class RabbitBus:
     async def __aenter__(self) -> Self:
         if self._is_open:
             raise RuntimeError("The bus is already open")
-        self._publishing = Link(self._url, "publishing")
-        self._receiving = Link(self._url, "receiving")
+        self._publishing = Link(self._hosts, "publishing")
+        self._receiving = Link(self._hosts, "receiving")
         self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
-        direct_replies = DirectReplies(self._url, self._namespace, self._timeout)
+        direct_replies = DirectReplies(self._hosts, self._namespace, self._timeout)
         self._outgoing = Outgoing(self._publisher, direct_replies, self._namespace)
         self._journal = Journal(self._receiving, self._publisher, self._namespace, self._timeout)
         self._announcer = Announcer(self._publishing, self._namespace, self._timeout)

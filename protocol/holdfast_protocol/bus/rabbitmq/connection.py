@@ -2,25 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiormq
 from aiormq.exceptions import InvalidFrameError
 from yarl import URL
 
 from holdfast_protocol.bus.rabbitmq.driver import (
+    REFUSED,
+    REFUSED_EVERYWHERE,
     ConnectionLostError,
     ConnectionRefusedByBrokerError,
     close_quietly,
+    describe,
     lost_connections,
 )
+from holdfast_protocol.bus.rabbitmq.hosts import Hosts, host_text
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
 from holdfast_protocol.bus.rabbitmq.transport import FrameReader, FrameTransport, Tap
 
 _log = logging.getLogger("holdfast.bus")
 
-HEARTBEAT_SECONDS = 10
-_ATTEMPT_TIMEOUT = 10.0
+_CHANNEL_TIMEOUT = 10.0
 
 
 class WatchedConnection(aiormq.Connection):
@@ -65,17 +68,16 @@ def tap_channel(channel: aiormq.Channel, tap: Tap) -> None:
 class Link:
     """One connection, made again whenever it is lost, and whether the broker blocks it.
 
-    `url` is from `parsed_url`.
+    Where the broker has several hosts, each attempt tries them all in turn.
     """
 
-    def __init__(self, url: URL, name: str) -> None:
-        self._url = url
+    def __init__(self, hosts: Hosts, name: str) -> None:
+        self._hosts = hosts
         self._name = name
+        self._url: URL | None = None
         self._unblocked = asyncio.Event()
         self._unblocked.set()
-        self.supervisor = Supervisor(
-            f"{name} connection", self._connect, on_lost=self._unblocked.set
-        )
+        self.supervisor = Supervisor(f"{name} connection", self._connect, on_lost=self._lost)
 
     @property
     def blocked(self) -> bool:
@@ -95,7 +97,7 @@ class Link:
         """
         connection = await self.supervisor.get()
         with lost_connections():
-            async with asyncio.timeout(_ATTEMPT_TIMEOUT):
+            async with asyncio.timeout(_CHANNEL_TIMEOUT):
                 channel = await _new_channel(connection, confirms)
             try:
                 await prepare(channel)
@@ -105,10 +107,26 @@ class Link:
         return channel
 
     async def _connect(self) -> WatchedConnection:
-        connection = WatchedConnection(self._url, FrameTransport(self._on_blocked), self._name)
+        failures: list[tuple[URL, Exception]] = []
+        for url in self._hosts.in_turn():
+            try:
+                connection = await self._connect_to(url)
+            except (ConnectionLostError, TimeoutError, *REFUSED) as error:
+                _log.debug("No %s connection to %s: %s", self._name, host_text(url), error)
+                self._hosts.put_last(url)
+                failures.append((url, error))
+            else:
+                self._hosts.answered()
+                self._url = url
+                return connection
+        self._hosts.none_answered()
+        raise _failure_of_all(failures)
+
+    async def _connect_to(self, url: URL) -> WatchedConnection:
+        connection = WatchedConnection(url, FrameTransport(self._on_blocked), self._name)
         with lost_connections():
             try:
-                async with asyncio.timeout(_ATTEMPT_TIMEOUT):
+                async with asyncio.timeout(self._hosts.attempt_timeout):
                     await connection.connect()
             except InvalidFrameError as error:
                 # So the driver reports a Connection.Close in answer to Connection.Open.
@@ -116,6 +134,11 @@ class Link:
                     "closed while opening: is there such a virtual host, open to this user?"
                 ) from error
         return connection
+
+    def _lost(self) -> None:
+        self._unblocked.set()
+        if self._url is not None:
+            self._hosts.put_last(self._url)
 
     def _on_blocked(self, blocked: bool) -> None:
         if blocked:
@@ -136,17 +159,14 @@ async def _new_channel(connection: WatchedConnection, confirms: bool) -> aiormq.
     return channel
 
 
-def parsed_url(url: str) -> URL:
-    """The URL, its heartbeat at most 10 seconds.
-
-    Raises ValueError; its text never quotes the URL, which may hold a password.
-    """
-    try:
-        parsed = URL(url)
-        heartbeat = int(parsed.query.get("heartbeat", HEARTBEAT_SECONDS))
-        host, _ = parsed.host, parsed.port  # both may turn out malformed
-    except ValueError:
-        raise ValueError("The bus URL is malformed") from None
-    if not host:
-        raise ValueError("The bus URL names no host")
-    return parsed.update_query(heartbeat=max(1, min(heartbeat, HEARTBEAT_SECONDS)))
+def _failure_of_all(failures: Sequence[tuple[URL, Exception]]) -> Exception:
+    """What came of an attempt at all hosts. A refusal, where each of them refuses us, or one
+    for a reason that is not its own: of a node that starts or ends, others know better."""
+    refusals = [error for _, error in failures if isinstance(error, REFUSED)]
+    decided = [error for error in refusals if isinstance(error, REFUSED_EVERYWHERE)]
+    if decided or len(refusals) == len(failures):
+        return (decided or refusals)[0]
+    if len(failures) == 1:
+        return failures[0][1]
+    told = "; ".join(f"{host_text(url)}: {describe(error)}" for url, error in failures)
+    return ConnectionLostError(f"no host answers ({told})")

@@ -11,9 +11,9 @@ import re
 from contextlib import AsyncExitStack
 
 from pamqp.commands import Basic
-from yarl import URL
 
 from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.hosts import Hosts
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError
 from holdfast_protocol.errors import UnavailableError
 
@@ -32,8 +32,8 @@ def is_direct_address(address: str) -> bool:
 class DirectReplies:
     """Publishes to direct addresses; connects when the first one is wanted."""
 
-    def __init__(self, url: URL, namespace: str, timeout: float) -> None:
-        self._url = url
+    def __init__(self, hosts: Hosts, namespace: str, timeout: float) -> None:
+        self._hosts = hosts
         self._namespace = namespace
         self._timeout = min(timeout, _TIMEOUT)
         self._starting = asyncio.Lock()
@@ -64,7 +64,7 @@ class DirectReplies:
     async def _start(self) -> Publisher:
         async with self._starting, AsyncExitStack() as stack:
             if self._publisher is None:
-                link = Link(self._url, "direct reply")
+                link = Link(self._hosts, "direct reply")
                 publisher = Publisher(link, self._namespace, self._timeout, attempts=_ATTEMPTS)
                 for supervisor in (link.supervisor, publisher.supervisor):
                     await supervisor.start(self._timeout)

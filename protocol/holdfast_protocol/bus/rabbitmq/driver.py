@@ -56,6 +56,9 @@ REFUSED = (
 )
 """What the broker will answer again: waiting does not help, somebody has to act."""
 
+REFUSED_EVERYWHERE = (AuthenticationError, ConnectionNotAllowed, ProbableAuthenticationError)
+"""Of these, what every node of a cluster answers."""
+
 
 @contextmanager
 def lost_connections() -> Iterator[None]:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import AMQPError
 from pamqp.commands import Basic
 
 from holdfast_protocol.bus.contract import ReplyDelivery
 from holdfast_protocol.bus.rabbitmq.connection import Link
-from holdfast_protocol.bus.rabbitmq.driver import ConnectionLostError, lost_connections
+from holdfast_protocol.bus.rabbitmq.driver import ConnectionLostError, describe, lost_connections
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
 from holdfast_protocol.bus.rabbitmq.topology import declare_reply_queue
 
@@ -22,17 +23,27 @@ _DELETE_TIMEOUT = 2.0
 
 
 class RabbitReplyAddress:
-    """One reply queue, consumed on a supervised channel of its own."""
+    """One reply queue, consumed on a supervised channel of its own.
 
-    def __init__(self, link: Link, address: str, on_reply: Callable[[ReplyDelivery], None]) -> None:
+    In a cluster the queue lives on one node, and while that is away the name is taken by what
+    nobody can use: then the queue gets another name (`new_name`), on the node that we reach.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        new_name: Callable[[], str],
+        on_reply: Callable[[ReplyDelivery], None],
+    ) -> None:
         self._link = link
-        self._address = address
+        self._new_name = new_name
+        self._address = new_name()
         self._on_reply = on_reply
         self._consumer_tag = ""
         self._settled: tuple[Channel, int] | None = None
         self._to_settle = asyncio.Event()
         self._settler: asyncio.Task[None] | None = None
-        self._supervisor = Supervisor(f"reply queue {address}", self._open)
+        self._supervisor = Supervisor(f"reply queue {self._address}", self._open)
 
     @property
     def address(self) -> str:
@@ -67,7 +78,13 @@ class RabbitReplyAddress:
         return await self._link.open_channel(self._prepare)
 
     async def _prepare(self, channel: Channel) -> None:
-        await declare_reply_queue(channel, self._address)
+        try:
+            await declare_reply_queue(channel, self._address)
+        except (AMQPError, TimeoutError) as error:
+            # Not found although it is being declared: its node is down. No answer: it hangs.
+            _log.warning("No reply queue %s: %s", self._address, describe(error))
+            self._address = self._new_name()
+            raise
         await channel.basic_qos(prefetch_count=_PREFETCH, timeout=_TIMEOUT)
         channel.on_consumer_cancel_callbacks.add(self._on_broker_cancel)
 

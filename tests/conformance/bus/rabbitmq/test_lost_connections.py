@@ -67,13 +67,14 @@ class Setting:
 
     bus: RabbitBus
     proxy: Proxy
+    url: str
 
 
 @pytest.fixture
 async def setting(amqp_url: str) -> AsyncIterator[Setting]:
     namespace = RabbitHarness(amqp_url).namespace
     async with proxy_to(amqp_url) as (proxy, url), RabbitBus(url, namespace=namespace) as bus:
-        yield Setting(bus, proxy)
+        yield Setting(bus, proxy, url)
 
 
 async def test_unsettled_deliveries_come_again_after_a_lost_connection(setting: Setting) -> None:
@@ -182,7 +183,7 @@ async def test_a_publish_waits_while_the_connection_is_made_again(setting: Setti
 
 
 async def test_consuming_and_closing_at_once_ends(setting: Setting) -> None:
-    async with RabbitBus(str(setting.bus._url), namespace=setting.bus.namespace) as bus:
+    async with RabbitBus(setting.url, namespace=setting.bus.namespace) as bus:
         starting = [
             asyncio.create_task(bus.consume("storage")),
             asyncio.create_task(bus.open_reply_address("me", Replies())),
