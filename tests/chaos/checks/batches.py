@@ -11,7 +11,7 @@ from tests.chaos.history import Violation
 
 def whole_batches(ledger: Ledger) -> Iterator[Violation]:
     """An atomic batch has all of its changes or none, next to each other."""
-    for steps in ledger.batches:
+    for steps in ledger.batches.values():
         writes = [step for step in steps if step.action in WRITES]
         if writes and writes[0].atomic:
             yield from _whole(ledger, writes)

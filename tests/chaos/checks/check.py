@@ -8,6 +8,7 @@ from tests.chaos.checks.answers import answered, same_answer
 from tests.chaos.checks.batches import one_effect, whole_batches
 from tests.chaos.checks.events import events, heard
 from tests.chaos.checks.ledger import Ledger
+from tests.chaos.checks.pages import Pages
 from tests.chaos.checks.reads import gets
 from tests.chaos.checks.refusals import refusals
 from tests.chaos.checks.remains import lost, remains
@@ -28,7 +29,6 @@ _OF_ALL: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
 )
 _OF_A_COLLECTION: Final[tuple[Callable[[Replay], Iterator[Violation]], ...]] = (
     gets,
-    refusals,
     remains,
     lost,
     events,
@@ -52,6 +52,7 @@ def _violations(ledger: Ledger) -> Iterator[Violation]:
         yield from check_all(ledger)
     for book in ledger.books.values():
         replay = Replay(book)
-        yield from replay.run(ledger)
+        yield from replay.run(ledger, Pages(book).at)
+        yield from refusals(ledger, replay)
         for check_one in _OF_A_COLLECTION:
             yield from check_one(replay)

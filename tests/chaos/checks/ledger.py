@@ -46,7 +46,7 @@ class Ledger:
         self.history = history
         self.by_id: dict[str, Exchange] = {}
         self.books = {name: Book(name, kept) for name, kept in history.kept.items()}
-        self.batches: list[list[Step]] = []
+        self.batches: dict[str, list[Step]] = {}
         self.unknown: list[Step] = []
         for exchange in history.exchanges:
             self.by_id[exchange.message["id"]] = exchange
@@ -69,7 +69,7 @@ class Ledger:
     def _enter(self, exchange: Exchange) -> None:
         steps = list(steps_of(exchange))
         if exchange.message["action"] == "storage_batch":
-            self.batches.append(steps)
+            self.batches[exchange.message["id"]] = steps
         for step in steps:
             book = self.books.get(step.collection)
             if step.outcome is None:

@@ -2,8 +2,8 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from tests.chaos.checks.ledger import Book, Event, Ledger
 from tests.chaos.checks.promises import LINEARIZABLE, ONE_EFFECT, UNIQUE_IDS, VERSIONS
@@ -12,6 +12,7 @@ from tests.chaos.checks.steps import Step
 from tests.chaos.history import Violation
 
 Id: TypeAlias = int | str
+Look: TypeAlias = Callable[["Replay", int], Iterator[Violation]]
 
 
 class Replay:
@@ -21,17 +22,20 @@ class Replay:
 
     Args:
         states: each record that ever was, as it is now.
+        live: the documents of those that are there.
         past: the states of each record, and the sequences from which they held.
     """
 
     def __init__(self, book: Book) -> None:
         self.book = book
         self.states: dict[Id, State] = {}
+        self.live: dict[Id, dict[str, Any]] = {}
         self.past: dict[Id, tuple[list[int], list[State]]] = defaultdict(lambda: ([0], [NOTHING]))
         self._last_id = 0
 
-    def run(self, ledger: Ledger) -> Iterator[Violation]:
-        """All changes. What happened between them is left to others."""
+    def run(self, ledger: Ledger, look: Look) -> Iterator[Violation]:
+        """All changes; `look` is given each moment between them."""
+        yield from look(self, 0)
         for sequence in range(1, self.book.last + 1):
             event = self.book.events.get(sequence)
             step = _maker(self.book, sequence, event)
@@ -39,6 +43,7 @@ class Replay:
                 yield from self._told(sequence, step)
             elif event is not None:
                 yield from self._only_event(sequence, event, ledger)
+            yield from look(self, sequence)
 
     def at(self, record_id: Id, sequence: int) -> State:
         """A record after a change of the collection."""
@@ -94,6 +99,10 @@ class Replay:
         if isinstance(record_id, int):
             self._last_id = max(self._last_id, record_id)
         self.states[record_id] = state
+        if state.document is None:
+            self.live.pop(record_id, None)
+        else:
+            self.live[record_id] = dict(state.document)
         sequences, states = self.past[record_id]
         sequences.append(sequence)
         states.append(state)

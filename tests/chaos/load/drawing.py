@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, TypeAlias
 
-from tests.chaos.history import Answer, Message
+from tests.chaos.checks.steps import Step, steps_of
+from tests.chaos.history import Exchange, Message
+from tests.chaos.load.paging import Pages
 
 Drawn: TypeAlias = tuple[str, dict[str, Any]]
 """An action and its payload."""
@@ -28,11 +30,17 @@ class Drawer:
         self._numbers = itertools.count(1)
         self._collections = list(collections)
         self._seen: dict[str, dict[int | str, int]] = {name: {} for name in collections}
+        self._pages = {name: Pages(name, self._random) for name in collections}
 
     def draw(self) -> Message:
         """The next message."""
-        action, payload = self._of_any_kind(self._random.choice(self._collections))
-        return self.message(action, payload)
+        chance = self._random.random()
+        collection = self._random.choice(self._collections)
+        if chance < 0.08:
+            return self.message("storage_batch", self._batch(collection))
+        if chance < 0.12:
+            return self.message(*self._pages[collection].draw())
+        return self.message(*self._one(collection))
 
     def message(self, action: str, payload: dict[str, Any]) -> Message:
         """A message of this load with an id of its own."""
@@ -44,21 +52,38 @@ class Drawer:
             "payload": payload,
         }
 
-    def learn(self, message: Message, answer: Answer) -> None:
-        """What an answer tells of a record is used for what comes."""
-        collection = message["payload"].get("collection")
-        result, version = answer.get("result"), answer["meta"].get("version")
-        if answer["status"] != "success" or collection is None or not isinstance(result, dict):
-            return
-        seen = self._seen[collection]
-        if message["action"] == "storage_delete":
+    def learn(self, exchange: Exchange) -> None:
+        """What an answer tells of records and pages is used for what comes."""
+        for step in steps_of(exchange):
+            if step.succeeded and step.collection in self._seen:
+                self._learn(step)
+
+    def _learn(self, step: Step) -> None:
+        assert step.outcome is not None
+        result, meta = step.outcome["result"], step.outcome["meta"]
+        seen = self._seen[step.collection]
+        if step.action == "storage_delete":
             seen.pop(result["id"], None)
-        elif version is not None and not is_counter(result["id"]):
-            seen[result["id"]] = version
+        elif isinstance(result, dict):
+            if not is_counter(result["id"]):
+                seen[result["id"]] = meta["version"]
+        elif meta.get("next_cursor") is not None:
+            self._pages[step.collection].remember(step.action, step.payload, meta["next_cursor"])
 
     # -- kinds ---------------------------------------------------------------------------------
 
-    def _of_any_kind(self, collection: str) -> Drawn:
+    def _batch(self, collection: str) -> dict[str, Any]:
+        operations = []
+        for _place in range(self._random.randint(2, 6)):
+            about = collection
+            if self._random.random() < 0.2:
+                about = self._random.choice(self._collections)
+            action, payload = self._one(about)
+            operations.append({"action": action, "payload": payload})
+        atomic = self._random.random() < 0.6
+        return {"collection": collection, "atomic": atomic, "operations": operations}
+
+    def _one(self, collection: str) -> Drawn:
         seen = self._seen[collection]
         if len(seen) > _REMEMBERED:
             return self._delete(collection)
@@ -78,6 +103,8 @@ class Drawer:
 
     def _save_own(self, collection: str) -> Drawn:
         record_id = self._chosen(collection)
+        if isinstance(record_id, int) and self._random.random() < 0.1:
+            record_id += self._random.randrange(3 * _REMEMBERED)  # at times above all others
         payload: dict[str, Any] = {"task": {"id": record_id, **self._document()}}
         if self._random.random() < 0.3:
             payload["if_version"] = self._random.choice([0, self._version(collection, record_id)])

@@ -178,9 +178,8 @@ class Load:
                 await self._ask(client, self._record.begin(message))
 
     async def _ask(self, client: AgentClient, exchange: Exchange) -> None:
-        answer = await ask(client, self._record, exchange, _PATIENCE)
-        if answer is not None:
-            self._drawer.learn(exchange.message, answer)
+        if await ask(client, self._record, exchange, _PATIENCE):
+            self._drawer.learn(exchange)
 
     async def _settle(self) -> None:
         """Ask what has no answer once more, and that for longer."""
