@@ -25,6 +25,10 @@ _EXTRAS = {
     "postgresql": "postgres",
     "redis": "redis",
     "rediss": "redis",
+    "redis+sentinel": "redis",
+    "rediss+sentinel": "redis",
+    "redis+cluster": "redis",
+    "rediss+cluster": "redis",
 }
 """The extra of our distribution that brings the driver of a scheme."""
 

@@ -1,6 +1,6 @@
 """The Redis engine: records, indexes and replies in hashes and sorted sets, no modules."""
 
-from .durability import Finding, check_durability
+from .durability import Finding
 from .store import RedisStore
 
-__all__ = ["Finding", "RedisStore", "check_durability"]
+__all__ = ["Finding", "RedisStore"]

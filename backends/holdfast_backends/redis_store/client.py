@@ -1,76 +1,52 @@
-"""The connections to a Redis, and the only place that knows how loosely redis-py is typed."""
+"""Running scripts on the master, and the only place that knows how loosely redis-py is typed."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
-import hiredis
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.asyncio import Redis
+from redis.exceptions import MovedError, NoScriptError
 
-from holdfast_backends.errors import StorageError
+from holdfast_backends.errors import (
+    SchemaError,
+    StorageError,
+    UnavailableError,
+    UnsafeStoreError,
+)
 
 from .address import Address
-from .failures import translated
+from .connections import open_pool
+from .durability import Ask, Finding, examine
+from .failures import RefusedError, translated
+from .layout import Layout
+from .masters import master_of
 from .scripts import Script
 
-_SCRIPT_COMMANDS = frozenset({"EVAL", "EVALSHA"})
+_REDIRECTIONS = 3
 
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 Argument: TypeAlias = bytes | int
 
 
-class _FastPacking(AbstractConnection):
-    """Packs script calls, with their thousands of arguments, in C instead of in Python."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        if args[0] in _SCRIPT_COMMANDS:
-            return [hiredis.pack_command(args)]
-        return super().pack_command(*args)
-
-
-class _Connection(_FastPacking, Connection):
-    pass
-
-
-class _EncryptedConnection(_FastPacking, SSLConnection):
-    pass
-
-
 class RedisClient:
     """Runs scripts; at most `connections` at once, and no wait without an end.
 
-    Nothing is ever sent twice: redis-py's own retries are off, because a commit whose answer
-    was lost may have been applied.
-
     Args:
         address: where to connect to.
+        allow_unsafe: use also a server that may lose acknowledged writes.
         connections: how many connections at most.
         timeout: seconds to wait for a connection, for a free one of the pool, for an answer.
     """
 
-    def __init__(self, address: Address, *, connections: int, timeout: float) -> None:
-        pool = BlockingConnectionPool(
-            max_connections=connections,
-            timeout=timeout,
-            connection_class=_EncryptedConnection if address.encrypted else _Connection,
-            host=address.host,
-            port=address.port,
-            db=address.database,
-            username=address.username,
-            password=address.password,
-            protocol=2,
-            decode_responses=False,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            socket_keepalive=True,
-            socket_read_size=65_536,
-            health_check_interval=15,
-            retry=Retry(NoBackoff(), 0),
+    def __init__(
+        self, address: Address, *, allow_unsafe: bool, connections: int, timeout: float
+    ) -> None:
+        self._allow_unsafe = allow_unsafe
+        self._master = master_of(address, Layout(address.namespace).version, timeout)
+        pool = open_pool(
+            address, self._master, self._check, connections=connections, timeout=timeout
         )
         self._redis = Redis.from_pool(pool)
+        self.findings: tuple[Finding, ...] = ()
 
     @property
     def driver(self) -> Redis:
@@ -86,12 +62,24 @@ class RedisClient:
             UnavailableError: it is unknown whether it ran.
             StorageError: it changed nothing.
         """
+        if self._master.can_move:
+            script = script.on_masters
         with translated():
-            try:
-                return await self._run("EVALSHA", script.sha, keys, arguments)
-            except NoScriptError:
-                # The server has restarted or was told to forget: certainly nothing ran.
-                return await self._run("EVAL", script.text, keys, arguments)
+            for _ in range(_REDIRECTIONS):
+                try:
+                    return await self._on_node(script, keys, arguments)
+                except MovedError:
+                    continue  # certainly nothing ran, and by now the next node is known
+            return await self._on_node(script, keys, arguments)
+
+    async def _on_node(
+        self, script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]
+    ) -> Reply:
+        try:
+            return await self._run("EVALSHA", script.sha, keys, arguments)
+        except NoScriptError:
+            # The server is another one, has restarted or was told to forget: nothing ran.
+            return await self._run("EVAL", script.text, keys, arguments)
 
     async def _run(
         self, command: str, script: bytes, keys: Sequence[bytes], arguments: Sequence[Argument]
@@ -99,10 +87,24 @@ class RedisClient:
         execute = cast(Callable[..., Awaitable[Reply]], self._redis.execute_command)
         return await execute(command, script, len(keys), *keys, *arguments)
 
+    async def _check(self, ask: Ask) -> None:
+        """Look at a server before it is used."""
+        server = await examine(ask)
+        if not server.is_supported:
+            raise RefusedError(SchemaError("Redis 6.2 or later is needed"))
+        if not server.is_master:
+            raise RefusedError(UnavailableError("the store does not serve now: it is a replica"))
+        if server.findings and not self._allow_unsafe:
+            advice = "; ".join(finding.advice for finding in server.findings)
+            text = f"this Redis may lose acknowledged writes: {advice}"
+            raise RefusedError(UnsafeStoreError(text))
+        self.findings = server.findings
+
     async def close(self) -> None:
         """Close all connections."""
         with translated():
             await self._redis.aclose()
+            await self._master.close()
 
 
 def items(reply: Reply) -> list[Reply]:

@@ -4,17 +4,17 @@ Acknowledged writes survive a crash only with the append-only file, flushed befo
 also while the file is rewritten; and only if nothing is ever evicted to make room.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias
 
-from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
-
-from .failures import translated
 
 _LEAST_VERSION = (6, 2)
 _UNKNOWN = "unknown"
+
+Ask: TypeAlias = Callable[..., Awaitable[object]]
+"""Sends the words of a command; its reply as the server gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +41,35 @@ class Finding:
         return f"set {self.setting} to {self.wanted} (it is {self.found})"
 
 
-async def server_version(client: "Redis") -> tuple[int, int]:
-    """Major and minor version of the server.
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a server tells of itself.
+
+    Args:
+        version: major and minor; (0, 0) where that cannot be read.
+        is_master: whether it takes writes.
+        findings: what of its configuration may lose acknowledged writes; nothing is good.
+    """
+
+    version: tuple[int, int]
+    is_master: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether this version has all that is needed."""
+        return self.version >= _LEAST_VERSION
+
+
+async def examine(ask: Ask) -> Examined:
+    """Ask a server. Where CONFIG is forbidden, as on managed servers, INFO tells most of it; what
+    neither tells is a finding.
 
     Raises:
-        StorageError: the server cannot be asked.
+        RedisError: the server cannot be asked.
     """
-    with translated():
-        text = str((await _info(client, "server")).get("redis_version", ""))
-    major, _, rest = text.partition(".")
-    minor = rest.partition(".")[0]
-    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
-
-
-def is_supported(version: tuple[int, int]) -> bool:
-    """Whether this version has all that is needed."""
-    return version >= _LEAST_VERSION
-
-
-async def check_durability(client: "Redis") -> list[Finding]:
-    """What of the server's configuration may lose acknowledged writes; nothing is good.
-
-    Where CONFIG is forbidden, as on managed servers, INFO tells most of it; what neither tells
-    is a finding.
-
-    Raises:
-        StorageError: the server cannot be asked.
-    """
-    with translated():
-        known = await _configuration(client)
+    told = _facts(await ask("INFO"))
+    known = await _configuration(ask, told)
     findings = [
         _finding(known, "appendonly", "yes"),
         _finding(known, "appendfsync", "always"),
@@ -77,7 +77,17 @@ async def check_durability(client: "Redis") -> list[Finding]:
     ]
     if known.get("maxmemory") != "0":
         findings.append(_finding(known, "maxmemory-policy", "noeviction", survivable=False))
-    return [finding for finding in findings if finding is not None]
+    return Examined(
+        version=_version(told.get("redis_version", "")),
+        is_master=told.get("role", "master") == "master",
+        findings=tuple(finding for finding in findings if finding is not None),
+    )
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, rest = text.partition(".")
+    minor = rest.partition(".")[0]
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
 
 
 def _finding(
@@ -87,40 +97,39 @@ def _finding(
     return None if found == wanted else Finding(setting, found, wanted, survivable)
 
 
-async def _configuration(client: "Redis") -> dict[str, str]:
-    known = await _from_info(client)
+async def _configuration(ask: Ask, told: Mapping[str, str]) -> dict[str, str]:
+    known = _from_info(told)
     for pattern in ("append*", "no-appendfsync-on-rewrite", "maxmemory*"):
         try:
-            answer = await client.config_get(pattern)
+            known |= _pairs(await ask("CONFIG", "GET", pattern))
         except NoPermissionError:
             return known
         except ResponseError as error:
             if "unknown command" in str(error).lower():
                 return known
             raise
-        known |= {str(name): str(value) for name, value in _texts(answer).items()}
     return known
 
 
-async def _from_info(client: "Redis") -> dict[str, str]:
-    persistence, memory = await _info(client, "persistence"), await _info(client, "memory")
+def _from_info(told: Mapping[str, str]) -> dict[str, str]:
     known = {}
-    if "aof_enabled" in persistence:
-        known["appendonly"] = "yes" if str(persistence["aof_enabled"]) == "1" else "no"
+    if "aof_enabled" in told:
+        known["appendonly"] = "yes" if told["aof_enabled"] == "1" else "no"
     for name, field in (("maxmemory", "maxmemory"), ("maxmemory-policy", "maxmemory_policy")):
-        if field in memory:
-            known[name] = str(memory[field])
+        if field in told:
+            known[name] = told[field]
     return known
 
 
-async def _info(client: "Redis", section: str) -> Mapping[str, object]:
-    return cast(Mapping[str, object], await client.info(section))
+def _facts(answer: object) -> dict[str, str]:
+    """INFO's lines: `name:value`, and headings."""
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else ""
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name: value for name, separator, value in lines if separator}
 
 
-def _texts(answer: object) -> dict[str, str]:
-    pairs = cast(Mapping[str | bytes, str | bytes], answer)
-    return {_text(name): _text(value) for name, value in pairs.items()}
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _pairs(answer: object) -> dict[str, str]:
+    """CONFIG GET's list: a name, its value, and so on."""
+    found = answer if isinstance(answer, Sequence) else ()
+    words = [word.decode() for word in found if isinstance(word, bytes)]
+    return dict(zip(words[::2], words[1::2], strict=False))

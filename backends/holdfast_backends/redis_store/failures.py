@@ -4,8 +4,9 @@ What each means for a commit:
 
 - A lost or late connection leaves it unknown: `UnavailableError`.
 - A server that does not serve now (LOADING, READONLY, MASTERDOWN, TRYAGAIN, CLUSTERDOWN, BUSY,
-  MISCONF, NOREPLICAS) refused before it changed anything: `UnavailableError` too, because
-  waiting helps.
+  MISCONF, NOREPLICAS), or no longer this namespace (MOVED, ASK), refused before it changed
+  anything: `UnavailableError` too, because waiting helps.
+- What we ourselves refuse while a connection is made is a `RefusedError`, which holds our error.
 - OOM is a plain `StorageError`: nothing was changed, and waiting does not help, deleting does
   (a commit that only deletes still works, see `unit.py`).
 - Refused credentials or permissions, and everything else, is a plain `StorageError`.
@@ -21,11 +22,13 @@ from holdfast_backends.errors import StorageError, UnavailableError
 
 _WAITING_HELPS = frozenset(
     {
+        "ASK",
         "BUSY",
         "CLUSTERDOWN",
         "LOADING",
         "MASTERDOWN",
         "MISCONF",
+        "MOVED",
         "NOREPLICAS",
         "READONLY",
         "TRYAGAIN",
@@ -47,7 +50,17 @@ FAMILIES = (
 )
 """Everything that can come out of redis-py; its exceptions have no one root."""
 
+
+class RefusedError(exceptions.RedisError):
+    """Ours, raised where redis-py opens a connection: it cleans up after errors of its own root."""
+
+    def __init__(self, refusal: StorageError) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 _NOT_NOW = (
+    exceptions.AskError,
     exceptions.BusyLoadingError,
     exceptions.ClusterDownError,
     exceptions.MasterDownError,
@@ -64,6 +77,8 @@ _NO_ACCESS = (
 
 def translate(error: Exception) -> StorageError:
     """Our error for one of the driver's, or of the operating system's."""
+    if isinstance(error, RefusedError):
+        return error.refusal
     if isinstance(error, _NOT_NOW):
         return UnavailableError("the store does not serve now")
     if isinstance(error, _NO_ACCESS):

@@ -11,25 +11,48 @@ Values travel as bytes; no number passes through Lua's doubles but counts, key p
 sequences (exact up to 2^53, as scores are).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha1
 
 MAX_ARGUMENTS = 4_000
 """How many arguments one command of a script has at most; Lua's unpack ends near 8,000."""
 
 
+_MASTERS_ONLY = "redis.call('PERSIST', KEYS[1])"
+"""Changes nothing, none of these keys expires; but it is a write, which a replica refuses, and
+so does a master that has lost sight of its replicas (`min-replicas-to-write`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script, and the name that the server knows it by."""
+    """A script, and the name that the server knows it by.
+
+    Args:
+        reads: whether it would also run on a replica.
+    """
 
     text: bytes
-    sha: bytes
+    reads: bool = False
+    sha: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = sha1(self.text, usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", digest.encode())
+
+    @property
+    def on_masters(self) -> "Script":
+        """The same where another server may have become the master: no replica runs it."""
+        return _guarded(self) if self.reads else self
 
 
-def _script(text: str) -> Script:
-    source = text.strip().encode()
-    digest = sha1(source, usedforsecurity=False).hexdigest()
-    return Script(source, digest.encode())
+@cache
+def _guarded(script: Script) -> Script:
+    return Script(_MASTERS_ONLY.encode() + b"\n" + script.text)
+
+
+def _script(text: str, *, reads: bool = False) -> Script:
+    return Script(text.strip().encode(), reads)
 
 
 READ = _script(
@@ -43,7 +66,8 @@ while at <= #ARGV do
   at = at + 3 + n
 end
 return replies
-"""
+""",
+    reads=True,
 )
 
 SCAN = _script(
@@ -70,7 +94,8 @@ for first = 1, #keys, 4000 do
   end
 end
 return {revisions, keys, rows}
-"""
+""",
+    reads=True,
 )
 
 COMMIT = _script(
@@ -227,5 +252,6 @@ if version ~= ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[1])
 end
 return ARGV[1]
-"""
+""",
+    reads=True,
 )

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from holdfast_backends.contract import Capabilities
-from holdfast_backends.errors import SchemaError, StorageError, UnsafeStoreError
+from holdfast_backends.errors import SchemaError, StorageError
 from holdfast_backends.store import (
     Changes,
     EventRow,
@@ -21,7 +21,7 @@ from holdfast_backends.values import INTERNAL
 
 from .address import parse_address
 from .client import Argument, RedisClient, Reply, items, number, texts
-from .durability import Finding, check_durability, is_supported, server_version
+from .durability import Finding
 from .layout import ALL, FORMER_VERSION, VERSION, Layout, unpack_event, unpack_head
 from .leases import Conflicts, Lease
 from .scripts import FORGET, FORGET_EVENTS, MARK, MAX_ARGUMENTS, PROBE, READ, Script
@@ -38,7 +38,7 @@ class RedisStore:
     """See store.Store. Redis 6.2 or later, without modules; several processes may share one.
 
     Args:
-        url: `redis://[[user]:password@]host[:port][/db][?namespace=…]`, or `rediss://`.
+        url: as `address.py` describes it.
         namespace: what its keys begin with, where the URL does not say; nobody else may use such
             keys.
         allow_unsafe: open also a server that may lose acknowledged writes; `capabilities` then
@@ -73,15 +73,20 @@ class RedisStore:
     def capabilities(self) -> Capabilities:
         """See store.Store."""
         return Capabilities(
-            durable=all(finding.survivable for finding in self._findings),
-            crash_safe=not self._findings,
+            durable=all(finding.survivable for finding in self.findings),
+            crash_safe=not self.findings,
             shared=True,
             indexes=True,
+            survives_failover=False,  # replicas are told after the answer, and WAIT is no vote
         )
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What of the server's configuration may lose acknowledged writes; known once open."""
+        """What of the server's configuration may lose acknowledged writes; known once open.
+
+        After a failover, it is the new master's configuration."""
+        if self._opened is not None:
+            self._findings = self._opened.findings
         return self._findings
 
     @asynccontextmanager
@@ -193,10 +198,14 @@ class RedisStore:
             UnavailableError: it cannot be reached.
             StorageError: it refuses the account, or what the account may do is not enough.
         """
-        client = RedisClient(self._address, connections=self._connections, timeout=self._timeout)
+        client = RedisClient(
+            self._address,
+            allow_unsafe=self._allow_unsafe,
+            connections=self._connections,
+            timeout=self._timeout,
+        )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(client.close)
-            await self._check_server(client)
             await self._check_layout(client)
             stack.pop_all()
         self._opened = client
@@ -210,17 +219,10 @@ class RedisStore:
         traceback: TracebackType | None,
     ) -> None:
         """Close all connections."""
+        self._findings = self.findings
         client, self._opened = self._opened, None
         if client is not None:
             await client.close()
-
-    async def _check_server(self, client: RedisClient) -> None:
-        if not is_supported(await server_version(client.driver)):
-            raise SchemaError("Redis 6.2 or later is needed")
-        self._findings = tuple(await check_durability(client.driver))
-        if self._findings and not self._allow_unsafe:
-            advice = "; ".join(finding.advice for finding in self._findings)
-            raise UnsafeStoreError(f"this Redis may lose acknowledged writes: {advice}")
 
     async def _check_layout(self, client: RedisClient) -> None:
         keys = [self._layout.version, *self._layout.probes, self._layout.former_lease]

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from redis import exceptions
 
 from holdfast_backends.encoding import index_value, record_key
-from holdfast_backends.errors import InvalidValueError, StorageError, UnavailableError
-from holdfast_backends.redis_store.address import parse_address
-from holdfast_backends.redis_store.durability import is_supported
+from holdfast_backends.errors import StorageError, UnavailableError
+from holdfast_backends.redis_store.durability import Examined
 from holdfast_backends.redis_store.failures import translate, translated
 from holdfast_backends.redis_store.layout import (
     index_bound,
@@ -115,52 +114,6 @@ def test_identities_never_collide(a: str, b: str, c: str, d: str) -> None:
     assert (pack_identity((a, b)) == pack_identity((c, d))) == ((a, b) == (c, d))
 
 
-# -- addresses ---------------------------------------------------------------------------------
-
-
-def test_an_address_has_defaults() -> None:
-    address = parse_address("redis://")
-    assert (address.host, address.port, address.database) == ("localhost", 6379, 0)
-    assert (address.namespace, address.encrypted) == ("holdfast", False)
-    assert (address.username, address.password) == (None, None)
-
-
-def test_an_address_is_read_whole() -> None:
-    address = parse_address("rediss://me:p%40ss@[::1]:7000/3?namespace=other")
-    assert (address.host, address.port, address.database) == ("::1", 7000, 3)
-    assert (address.namespace, address.encrypted) == ("other", True)
-    assert (address.username, address.password) == ("me", "p@ss")
-    assert "p@ss" not in repr(address)
-
-
-def test_the_urls_namespace_goes_before_the_arguments() -> None:
-    assert parse_address("redis://h?namespace=a", "b").namespace == "a"
-    assert parse_address("redis://h", "b:1").namespace == "b:1"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://secret@host",
-        "redis://:secret@host:port",
-        "redis://:secret@host/one",
-        "redis://:secret@host/0/1",
-        "redis://:secret@host/-1",
-        "redis://:secret@host?timeout=3",
-        "redis://:secret@host?namespace=a&namespace=b",
-        "redis://:secret@host?namespace=",
-        "redis://:secret@host?namespace=%7Ba%7D",
-        "redis://:secret@host#0",
-        "redis://[::1",
-    ],
-)
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(InvalidValueError) as caught:
-        parse_address(url)
-    assert "secret" not in caught.value.message
-    assert "host" not in caught.value.message
-
-
 # -- errors ------------------------------------------------------------------------------------
 
 
@@ -217,6 +170,8 @@ def test_what_does_not_pass_is_a_plain_storage_error(kind: type[Exception]) -> N
     [
         ("BUSY Redis is busy running a script.", False),
         ("MISCONF Redis is configured to save RDB snapshots, but it can't", False),
+        ("MOVED 3999 10.0.0.7:6379", False),
+        ("ASK 3999 10.0.0.7:6379", False),
         ("NOREPLICAS Not enough good replicas to write.", False),
         ("Error running script (call to f_00): @user_script:4: -READONLY You can't write", False),
         ("Error running script (call to f_00): @user_script:4: -OOM command not allowed", True),
@@ -237,6 +192,9 @@ def test_the_drivers_error_stays_the_cause() -> None:
 
 
 def test_old_servers_are_not_supported() -> None:
-    assert not is_supported((6, 0))
-    assert is_supported((6, 2))
-    assert is_supported((8, 0))
+    def supports(*version: int) -> bool:
+        return Examined((version[0], version[1]), True, ()).is_supported
+
+    assert not supports(6, 0)
+    assert supports(6, 2)
+    assert supports(8, 0)
