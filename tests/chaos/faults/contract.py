@@ -14,11 +14,14 @@ class Strike:
         struck_at: when it was injected.
         healed_at: when whatever it hit was back: a server accepts connections again, a process
             is ready or runs again, a path is open.
+        at: what it hit: a server (`rabbitmq`, `postgres`, `redis`) or, for agents and what stands
+            before them, their backend; empty for everything.
     """
 
     kind: str
     struck_at: float
     healed_at: float
+    at: str = ""
 
 
 class Fault(Protocol):

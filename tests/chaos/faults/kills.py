@@ -1,0 +1,79 @@
+"""SIGKILL: of agents, of servers, of one process of a database."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from random import Random
+
+from tests.chaos.agents import Agent
+from tests.chaos.faults.contract import Strike
+from tests.chaos.processes import gone
+from tests.chaos.servers import Postgres, Server
+
+
+class KillAgent:
+    """One of these processes dies at any moment and is started again at once."""
+
+    kind = "kill agent"
+
+    def __init__(self, agents: Sequence[Agent]) -> None:
+        self._agents = agents
+
+    async def strike(self, random: Random) -> Strike:
+        """See `Fault`."""
+        agent = random.choice(self._agents)
+        async with agent.turn:
+            struck_at = time.monotonic()
+            try:
+                await agent.kill()
+            finally:
+                healed_at = await agent.start()
+        return Strike(self.kind, struck_at, healed_at, agent.backend)
+
+
+class KillServer:
+    """A server dies and is started again at once, or a moment later."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def kind(self) -> str:
+        """`kill rabbitmq`, `kill postgres`, `kill redis`."""
+        return f"kill {self._server.name}"
+
+    async def strike(self, random: Random) -> Strike:
+        """See `Fault`."""
+        away = random.choice([0.0, 0.0, random.uniform(0, 1)])
+        async with self._server.turn:
+            struck_at = time.monotonic()
+            try:
+                await self._server.kill()
+                await asyncio.sleep(away)
+            finally:
+                healed_at = await self._server.start()
+        return Strike(self.kind, struck_at, healed_at, self._server.name)
+
+
+class KillConnection:
+    """One of PostgreSQL's processes dies at its work: the database restarts all of them."""
+
+    kind = "kill postgres child"
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+
+    async def strike(self, random: Random) -> Strike:
+        """See `Fault`."""
+        async with self._server.turn:
+            struck_at = time.monotonic()
+            backends = self._server.backends()
+            if backends:
+                with suppress(ProcessLookupError):
+                    os.kill(random.choice(backends), signal.SIGKILL)
+                await gone(backends)
+            healed_at = await self._server.until_it_answers()
+        return Strike(self.kind, struck_at, healed_at, self._server.name)

@@ -1,0 +1,179 @@
+"""What a run did and found, for people and for programs."""
+
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from tests.chaos.calm import Calm
+from tests.chaos.faults.contract import Strike
+from tests.chaos.history import Violation
+from tests.chaos.memory import MEBI, Life
+from tests.chaos.recovery import Recovery
+
+SHOWN: Final = 20  # violations that are printed
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A violation, and where it was found."""
+
+    round: int
+    seed: int
+    backend: str
+    violation: Violation
+
+
+@dataclass(slots=True)
+class Report:
+    """A run, as far as it has come."""
+
+    command: str
+    seed: int
+    folder: str
+    rounds: int
+    round: int = 0
+    began: float = field(default_factory=time.monotonic)
+    strikes: Counter[str] = field(default_factory=Counter)
+    operations: Counter[str] = field(default_factory=Counter)
+    repeated: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    recoveries: list[Recovery] = field(default_factory=list)
+    away: dict[str, float] = field(default_factory=dict)
+    calm: list[Calm] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+
+    def struck(self, strike: Strike) -> None:
+        """Count a fault."""
+        self.strikes[strike.kind] += 1
+        away = strike.healed_at - strike.struck_at
+        self.away[strike.kind] = max(away, self.away.get(strike.kind, 0.0))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.began
+
+    def line(self, answered: dict[str, int]) -> str:
+        """The progress in a line."""
+        minutes, seconds = divmod(int(self.seconds), 60)
+        strikes = " · ".join(f"{kind} {count}" for kind, count in sorted(self.strikes.items()))
+        operations = " ".join(
+            f"{backend} {self.operations[backend] + count:,}" for backend, count in answered.items()
+        )
+        return (
+            f"round {self.round}/{self.rounds} · {minutes}:{seconds:02} · {strikes or 'no strike'}"
+            f" · answered {operations} · violations {len(self.found)}"
+        )
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        return {
+            "command": self.command,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 1),
+            "rounds": self.round,
+            "strikes": dict(self.strikes),
+            "longest_away": self.away,
+            "operations": dict(self.operations),
+            "repeated": dict(self.repeated),
+            "dead_letters": dict(self.dead_letters),
+            "refusals": dict(self.refusals),
+            "recovery": _summaries(self.recoveries),
+            "calm": [asdict(calm) for calm in self.calm],
+            "memory": [asdict(life) for life in self.lives],
+            "violations": [asdict(found) for found in self.found],
+        }
+
+    def as_text(self) -> str:
+        """A few tables, for a person."""
+        lines = [f"seed {self.seed} · {self.round} rounds · {self.seconds / 60:.1f} minutes", ""]
+        lines += _table(
+            ("fault", "injected", "longest away s"),
+            [
+                (kind, f"{n:,}", f"{self.away[kind]:.1f}")
+                for kind, n in sorted(self.strikes.items())
+            ],
+        )
+        lines += _table(
+            ("backend", "operations", "asked again", "dead letters"),
+            [
+                (b, f"{n:,}", f"{self.repeated[b]:,}", f"{self.dead_letters[b]:,}")
+                for b, n in sorted(self.operations.items())
+            ],
+        )
+        lines += _table(
+            ("back until first success", "backend", "seen", "median s", "longest s", "alone s"),
+            [
+                (s["kind"], s["backend"], s["seen"], s["median"], s["longest"], s["alone"])
+                for s in _summaries(self.recoveries)
+            ],
+        )
+        lines += _table(
+            ("back until 90 % of the rate", "backend", "before /s", "seconds"),
+            [
+                (c.kind, c.backend, f"{c.usual:.0f}", "not" if c.seconds is None else c.seconds)
+                for c in self.calm
+            ],
+        )
+        lines += _table(
+            ("memory of long lives", "seconds", "begin MiB", "end MiB", "most MiB"),
+            [
+                (f"agent {life.agent}", f"{life.seconds:.0f}", *map(_mebi, _sizes(life)))
+                for life in self.lives
+            ],
+        )
+        return "\n".join([*lines, *self._violations()])
+
+    def _violations(self) -> list[str]:
+        if not self.found:
+            return ["violations: none"]
+        lines = [f"violations: {len(self.found)}"]
+        for found in self.found[:SHOWN]:
+            where = f"round {found.round} (seed {found.seed}), {found.backend}"
+            lines.append(f"  {where}: {found.violation.promise}: {found.violation.text}")
+        once = f"--seed {self.seed} --only-round {self.found[0].round}"
+        return [*lines, f"once more: {self.command} {once}", f"its files: {self.folder}"]
+
+
+def _summaries(recoveries: list[Recovery]) -> list[dict[str, Any]]:
+    grouped: dict[tuple[str, str], list[Recovery]] = {}
+    for recovery in recoveries:
+        grouped.setdefault((recovery.kind, recovery.backend), []).append(recovery)
+    summaries: list[dict[str, Any]] = []
+    for (kind, backend), several in sorted(grouped.items()):
+        seconds = sorted(recovery.seconds for recovery in several)
+        alone = [recovery.seconds for recovery in several if recovery.alone]
+        summaries.append(
+            {
+                "kind": kind,
+                "backend": backend,
+                "seen": len(seconds),
+                "median": round(seconds[len(seconds) // 2], 2),
+                "longest": round(seconds[-1], 2),
+                "alone": round(max(alone), 2) if alone else None,
+            }
+        )
+    return summaries
+
+
+def _sizes(life: Life) -> tuple[int, int, int]:
+    return life.begin, life.end, life.most
+
+
+def _mebi(size: int) -> str:
+    return f"{size / MEBI:.1f}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
+    """Columns as wide as they need to be; nothing where there are no rows."""
+    if not rows:
+        return []
+    cells = [head, *([("-" if cell is None else str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in cells]
+    return [*(line.rstrip() for line in lines), ""]

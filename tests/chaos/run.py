@@ -1,0 +1,75 @@
+"""A whole run: the scene, the rounds, the memory, the report."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tests.chaos.checks.promises import STANDS
+from tests.chaos.history import Violation
+from tests.chaos.memory import Memory
+from tests.chaos.options import Options
+from tests.chaos.report import Found, Report
+from tests.chaos.rounds import Round
+from tests.chaos.scene import Scene
+
+_BEAT: Final = 1.0  # seconds between two looks
+
+
+class Run:
+    """One run of the suite.
+
+    Args:
+        command: what it was started by, for who wants it once more.
+        tell: given the progress, a line at a time.
+    """
+
+    def __init__(self, options: Options, command: str, tell: Callable[[str], None]) -> None:
+        self._options = options
+        self._tell = tell
+        self._memory = Memory()
+        self._round: Round | None = None
+        self.report = Report(command, options.seed, str(options.folder), options.rounds)
+
+    async def run(self) -> Report:
+        """Everything; the report says what was found."""
+        async with Scene(self._options, self._died) as scene, self._observed(scene):
+            for number in self._numbers():
+                self.report.round = number
+                self._round = Round(scene, self._options, self.report, number)
+                await self._round.run()
+                if self.report.found and self._options.stop_at_first:
+                    break
+        self.report.lives = self._memory.lives()
+        for violation in self._memory.violations():
+            self.report.found.append(Found(0, self._options.seed, "all rounds", violation))
+        return self.report
+
+    def _numbers(self) -> list[int]:
+        if self._options.only_round is not None:
+            return [self._options.only_round]
+        calm = [0] if self._options.calm else []
+        return [*calm, *range(1, self._options.rounds + 1)]
+
+    def _died(self, text: str) -> None:
+        number = self.report.round
+        found = Found(number, self._options.seed_of(number), "agents", Violation(STANDS, text))
+        self.report.found.append(found)
+
+    @asynccontextmanager
+    async def _observed(self, scene: Scene) -> AsyncIterator[None]:
+        observing = asyncio.create_task(self._observe(scene))
+        try:
+            yield
+        finally:
+            observing.cancel()
+            await asyncio.gather(observing, return_exceptions=True)
+
+    async def _observe(self, scene: Scene) -> None:
+        while True:
+            self._memory.look(scene.all_agents)
+            loads = {} if self._round is None else self._round.loads
+            answered = {name: load.answered for name, load in loads.items()}
+            counts = {name: answered.get(name, 0) for name in self._options.backends}
+            self._tell(self.report.line(counts))
+            await asyncio.sleep(_BEAT)
