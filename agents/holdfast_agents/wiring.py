@@ -136,30 +136,49 @@ async def open_service(
         UnavailableError: the broker cannot be reached.
     """
     chosen = options if options is not None else ServiceOptions()
-    unknown = [name for name in chosen.agents if name not in AGENTS]
-    if unknown:
-        known = ", ".join(sorted(AGENTS))
-        raise ValueError(f"unknown agent {unknown[0]}; there are: {known}")
+    _check_agents(chosen)
     bus_url = f"memory://{uuid7()}" if bus == "memory://" else bus
     async with AsyncExitStack() as stack:
         store = open_backend(backend, chosen.backend_options)
         opened = await stack.enter_async_context(store)
         broker = await stack.enter_async_context(open_bus(bus_url, namespace=chosen.namespace))
-        journal = StreamJournal(broker, chosen.log) if chosen.journal_on_bus else chosen.journal
+        yield await stack.enter_async_context(service_on(broker, opened, chosen))
+
+
+@asynccontextmanager
+async def service_on(
+    bus: Bus, backend: Backend, options: ServiceOptions
+) -> AsyncIterator[Service]:
+    """A service on a bus and a backend that are open already; the caller closes them.
+
+    Raises:
+        ValueError: an agent's name is wrong.
+        UnavailableError: the broker cannot be reached.
+    """
+    _check_agents(options)
+    async with AsyncExitStack() as stack:
+        journal = StreamJournal(bus, options.log) if options.journal_on_bus else options.journal
         if journal is not None:
             await stack.enter_async_context(journal)
-        made = [AGENTS[name](opened, chosen) for name in chosen.agents]
-        agents = [*made, *chosen.extra_agents]
-        letters = dead_letter_actions(broker, response_limit=chosen.response_limit)
+        made = [AGENTS[name](backend, options) for name in options.agents]
+        agents = [*made, *options.extra_agents]
+        letters = dead_letter_actions(bus, response_limit=options.response_limit)
         for agent in agents:
             agent.extend(letters)
         runners = [
-            Runner(agent, broker, limits=chosen.limits, log=chosen.log, journal=journal)
+            Runner(agent, bus, limits=options.limits, log=options.log, journal=journal)
             for agent in agents
         ]
         for runner in runners:
             await runner.start()
-        yield Service(broker, opened, runners, chosen)
+        yield Service(bus, backend, runners, options)
+
+
+def _check_agents(options: ServiceOptions) -> None:
+    unknown = [name for name in options.agents if name not in AGENTS]
+    if unknown:
+        known = ", ".join(sorted(AGENTS))
+        raise ValueError(f"unknown agent {unknown[0]}; there are: {known}")
 
 
 @asynccontextmanager
