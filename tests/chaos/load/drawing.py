@@ -26,7 +26,7 @@ class Drawer:
 
     def __init__(self, seed: int, token: str, collections: Sequence[str]) -> None:
         self._random = Random(seed)
-        self._token = token
+        self.token = token
         self._numbers = itertools.count(1)
         self._collections = list(collections)
         self._seen: dict[str, dict[int | str, int]] = {name: {} for name in collections}
@@ -42,10 +42,18 @@ class Drawer:
             return self.message(*self._pages[collection].draw())
         return self.message(*self._one(collection))
 
+    def saving(self, collection: str) -> Message:
+        """A save that succeeds, in any collection."""
+        return self.message(*self._save(collection))
+
+    def counting(self) -> dict[str, Any]:
+        """The payload of an update that succeeds as soon as the counters are there."""
+        return self._count_up(self._collections[0])[1]
+
     def message(self, action: str, payload: dict[str, Any]) -> Message:
         """A message of this load with an id of its own."""
         return {
-            "id": f"{self._token}-{next(self._numbers)}",
+            "id": f"{self.token}-{next(self._numbers)}",
             "sender": SENDER,
             "recipient": "storage",
             "action": action,

@@ -4,20 +4,26 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from random import Random
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import UnavailableError
-from tests.chaos.history import Exchange, History, Kept
-from tests.chaos.load.asking import ask
+from tests.chaos.history import Answer, Exchange, History, Kept
+from tests.chaos.load.asking import Asker
 from tests.chaos.load.drawing import COUNTERS, SENDER, Drawer
 from tests.chaos.load.hearing import Ear
+from tests.chaos.load.locking import Locker
+from tests.chaos.load.once import OnceSender
+from tests.chaos.load.plain import PlainSender
 from tests.chaos.load.rates import Rates
 from tests.chaos.load.reading import PATIENCE, left_in_queue, read_dead_letters, read_kept
-from tests.chaos.load.recording import Recorder
+from tests.chaos.load.recording import Recorder, is_write
 
 COLLECTIONS: Final = ("orders", "people", "notes")
+_LOCKERS: Final = 2
+_ASKED_AGAIN: Final = 500  # messages that are sent once more when all is over
 _BURST: Final = 8  # messages that a worker asks at once, at most
 _PATIENCE: Final = 60.0  # seconds after which a worker leaves a message to the end
 _TOO_MANY: Final = 2_000  # unanswered messages: more are not begun
@@ -61,12 +67,19 @@ class Load:
         self._namespace = namespace
         self._workers = workers
         self._client_count = clients
-        self._collections = [f"{name}-{self.token}" for name in collections]
-        self._drawer = Drawer(seed, self.token, self._collections)
+        drawn_from = [f"{name}-{self.token}" for name in collections]
+        once = f"once-{self.token}"
+        self._collections = [*drawn_from, once]
+        self._seed = seed
+        self._drawer = Drawer(seed, self.token, drawn_from)
         self._record = Recorder()
         self._ear = Ear(self._control, namespace, self._collections) if follow else None
         self._stack = AsyncExitStack()
         self._clients: list[AgentClient] = []
+        self._sender = PlainSender(bus, namespace, self._record)
+        self._once = OnceSender(self._sender, self._record, self._drawer, once)
+        self._asker = Asker(self._record, self._clients, self._sender, seed)
+        self._sending: asyncio.Task[None] | None = None
         self._working: list[asyncio.Task[None]] = []
         self._enough = False
 
@@ -109,15 +122,17 @@ class Load:
         try:
             for _number in range(self._client_count):
                 self._clients.append(await self._opened(self._bus))
+            await self._stack.enter_async_context(self._sender.running())
             if self._ear is not None:
                 await self._stack.enter_async_context(self._ear.listening())
         except BaseException:
             await self._stack.aclose()
             raise
+        await self._prepare()
         loop = asyncio.get_running_loop()
-        for number in range(self._workers):
-            client = self._clients[number % len(self._clients)]
-            self._working.append(loop.create_task(self._work(client, number)))
+        self._sending = loop.create_task(self._once.run())
+        self._working += [loop.create_task(self._work(n)) for n in range(self._workers)]
+        self._working += [loop.create_task(self._lock(n)) for n in range(_LOCKERS)]
         return self
 
     async def __aexit__(
@@ -130,6 +145,7 @@ class Load:
         for task in self._working:
             task.cancel()
         await asyncio.gather(*self._working, return_exceptions=True)
+        await self._stop_sending()
         await self._stack.aclose()
 
     async def finish(self) -> History:
@@ -139,8 +155,9 @@ class Load:
         """
         self._enough = True
         await asyncio.gather(*self._working)
-        await self._settle()
+        await self._stop_sending()
         client = await self._opened(self._control)
+        await self._settle(client)
         kept = {name: await self._kept(client, name) for name in self._collections}
         letters = await read_dead_letters(client, self.token)
         left = await left_in_queue(self._control, self._namespace)
@@ -158,33 +175,56 @@ class Load:
                 except UnavailableError:
                     await asyncio.sleep(_PAUSE)
 
-    async def _work(self, client: AgentClient, number: int) -> None:
-        if number == 0:
-            await self._prepare(client)
+    async def _work(self, number: int) -> None:
         size = 1 + number % _BURST  # some ask one by one, some many at once
         while not self._enough:
             if self.unanswered > _TOO_MANY:
                 await asyncio.sleep(_PAUSE)
                 continue
             burst = [self._record.begin(self._drawer.draw()) for _place in range(size)]
-            await asyncio.gather(*(self._ask(client, exchange) for exchange in burst))
+            await asyncio.gather(*(self._ask(exchange) for exchange in burst))
 
-    async def _prepare(self, client: AgentClient) -> None:
+    async def _lock(self, number: int) -> None:
+        locker = Locker(self._drawer, self._seed + number, self._tell)
+        while not self._enough:
+            await locker.once()
+
+    async def _tell(self, action: str, payload: dict[str, Any]) -> Answer | None:
+        exchange = self._record.begin(self._drawer.message(action, payload))
+        return await self._asker.ask(exchange, _PATIENCE)
+
+    async def _prepare(self) -> None:
         """The records that count."""
-        for collection in self._collections:
+        for collection in self._collections[:-1]:
             for number in range(COUNTERS):
                 payload = {"collection": collection, "task": {"id": f"c{number}", "hits": 0}}
-                message = self._drawer.message("storage_save", payload)
-                await self._ask(client, self._record.begin(message))
+                exchange = self._record.begin(self._drawer.message("storage_save", payload))
+                await self._asker.plainly(self._clients[0], exchange, _PATIENCE)
 
-    async def _ask(self, client: AgentClient, exchange: Exchange) -> None:
-        if await ask(client, self._record, exchange, _PATIENCE):
+    async def _ask(self, exchange: Exchange) -> None:
+        if await self._asker.ask(exchange, _PATIENCE):
             self._drawer.learn(exchange)
 
-    async def _settle(self) -> None:
-        """Ask what has no answer once more, and that for longer."""
-        waiting = [exchange for exchange in self._record.exchanges if exchange.answer is None]
-        await asyncio.gather(*(self._ask(self._clients[0], exchange) for exchange in waiting))
+    async def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+
+    async def _settle(self, client: AgentClient) -> None:
+        """Ask what has no answer once more, and some of what has one."""
+        sent_once = {id(exchange) for exchange in self._once.confirmed}
+        waiting = [
+            exchange
+            for exchange in self._record.exchanges
+            if exchange.answer is None and id(exchange) not in sent_once
+        ]
+        waiting += await self._once.settle(client, self.token)
+        writes = [e for e in self._record.exchanges if e.answer and is_write(e.message)]
+        again = Random(self._seed).sample(writes, min(len(writes), _ASKED_AGAIN))
+        for exchange in again:
+            exchange.repeated += 1
+        asking = (self._asker.plainly(client, e, _PATIENCE) for e in [*waiting, *again])
+        await asyncio.gather(*asking)
 
     async def _kept(self, client: AgentClient, collection: str) -> Kept:
         if self._ear is None:

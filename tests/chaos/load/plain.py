@@ -1,0 +1,119 @@
+"""A plain AMQP client that comes back by itself: for messages that are sent exactly as often as
+they are meant to be.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError
+
+from tests.chaos.history import Message
+from tests.chaos.load.recording import Recorder, answer_on_wire
+
+_WAIT: Final = 10.0  # seconds, for anything that the broker does
+_PAUSE: Final = 0.3
+_EXPIRES: Final = 30 * 60 * 1_000  # milliseconds that the reply queue outlives its reader
+# What is raised by a driver whose connection is lost under it, beside its own errors.
+LOST: Final = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+
+
+class PlainSender:
+    """Publishes with confirms and takes what is answered, on a connection each.
+
+    Under a memory alarm the broker stops reading from what has published, and only from that.
+    """
+
+    def __init__(self, bus: str, namespace: str, recorder: Recorder) -> None:
+        self._bus = bus
+        self._namespace = namespace
+        self._recorder = recorder
+        self._reply_to = f"{namespace}.reply.plain.{secrets.token_hex(6)}"
+        self._exchange: AbstractExchange | None = None
+        self._connected = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Stay connected while the context is entered, as far as the broker lets it."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self._publishing()), loop.create_task(self._listening())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def publish(self, messages: Sequence[Message]) -> bool:
+        """Send once, several as an array. Whether the broker took it: if not, nobody knows."""
+        body = json.dumps(messages[0] if len(messages) == 1 else list(messages))
+        said = aio_pika.Message(
+            body.encode(),
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            reply_to=self._reply_to,
+            correlation_id=secrets.token_hex(6),
+        )
+        try:
+            async with asyncio.timeout(_WAIT):
+                await self._connected.wait()
+                exchange = self._exchange
+                if exchange is None:
+                    return False
+                await exchange.publish(said, f"storage.{messages[0]['action']}", timeout=_WAIT)
+        except LOST:
+            return False
+        return True
+
+    async def _publishing(self) -> None:
+        while True:
+            try:
+                async with await aio_pika.connect(self._bus, timeout=_WAIT) as connection:
+                    channel = await connection.channel(on_return_raises=True)
+                    name = f"{self._namespace}.messages"
+                    self._exchange = await channel.get_exchange(name, ensure=False)
+                    self._connected.set()
+                    await _closed(connection)
+            except LOST:
+                pass
+            finally:
+                self._connected.clear()
+                self._exchange = None
+            await asyncio.sleep(_PAUSE)
+
+    async def _listening(self) -> None:
+        while True:
+            try:
+                async with await aio_pika.connect(self._bus, timeout=_WAIT) as connection:
+                    channel = await connection.channel()
+                    await channel.set_qos(prefetch_count=100)
+                    queue = await channel.declare_queue(
+                        self._reply_to,
+                        durable=True,
+                        arguments={"x-expires": _EXPIRES},
+                        timeout=_WAIT,
+                    )
+                    await queue.consume(self._on_reply, no_ack=True, timeout=_WAIT)
+                    await _closed(connection)
+            except LOST:
+                pass
+            await asyncio.sleep(_PAUSE)
+
+    async def _on_reply(self, message: AbstractIncomingMessage) -> None:
+        body = json.loads(message.body)
+        for answer in body if isinstance(body, list) else [body]:
+            exchange = self._recorder.known(answer["in_reply_to"])
+            if exchange is not None:
+                self._recorder.take(exchange, answer_on_wire(answer))
+
+
+async def _closed(connection: AbstractConnection) -> None:
+    """Until a connection is lost."""
+    lost = asyncio.Event()
+    connection.close_callbacks.add(lambda *_why: lost.set())
+    if not connection.is_closed:
+        await lost.wait()
