@@ -14,6 +14,7 @@ from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingM
 from aio_pika.exceptions import AMQPError
 
 from tests.chaos.history import Message
+from tests.chaos.load.hosts import any_host
 from tests.chaos.load.recording import Recorder, answer_on_wire
 
 _WAIT: Final = 10.0  # seconds, for anything that the broker does
@@ -72,7 +73,7 @@ class PlainSender:
     async def _publishing(self) -> None:
         while True:
             try:
-                async with await aio_pika.connect(self._bus, timeout=_WAIT) as connection:
+                async with await aio_pika.connect(any_host(self._bus), timeout=_WAIT) as connection:
                     channel = await connection.channel(on_return_raises=True)
                     name = f"{self._namespace}.messages"
                     self._exchange = await channel.get_exchange(name, ensure=False)
@@ -88,7 +89,7 @@ class PlainSender:
     async def _listening(self) -> None:
         while True:
             try:
-                async with await aio_pika.connect(self._bus, timeout=_WAIT) as connection:
+                async with await aio_pika.connect(any_host(self._bus), timeout=_WAIT) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(prefetch_count=100)
                     queue = await channel.declare_queue(
