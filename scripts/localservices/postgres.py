@@ -29,14 +29,14 @@ class Postgres(Service):
 
     def installed(self) -> bool:
         """Whether postgres and initdb are on this machine."""
-        return _binary("postgres") is not None and _binary("initdb") is not None
+        return binary("postgres") is not None and binary("initdb") is not None
 
     def start(self, record: Record, home: Path) -> None:
         """Create the cluster when there is none, and start it."""
-        postgres, initdb = _binary("postgres"), _binary("initdb")
+        postgres, initdb = binary("postgres"), binary("initdb")
         if postgres is None or initdb is None:
             raise ServiceError("postgres or initdb is missing")
-        user = _unprivileged_user()
+        user = unprivileged_user()
         home.mkdir(mode=0o711, exist_ok=True)
         if not record.data or not (Path(record.data) / "PG_VERSION").exists():
             record.data = str(_data_directory(home, user))
@@ -70,15 +70,15 @@ class Postgres(Service):
         probes.postgres(urls[self.url_variable])
 
 
-def _binary(program: str) -> Path | None:
-    """Debian keeps the server's programs out of the PATH, one directory per version."""
+def binary(program: str) -> Path | None:
+    """A program of the server. Debian keeps them out of the PATH, one directory per version."""
     versions = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name)
     )
     return packages.find(program, *reversed(versions))
 
 
-def _unprivileged_user() -> pwd.struct_passwd | None:
+def unprivileged_user() -> pwd.struct_passwd | None:
     """Whom PostgreSQL runs as; None for the caller. It refuses to run as root."""
     if os.geteuid() != 0:
         return None
@@ -97,7 +97,7 @@ def _data_directory(home: Path, user: pwd.struct_passwd | None) -> Path:
     if user is None:
         return data
     os.chown(data, user.pw_uid, user.pw_gid)
-    if _run_as(user, ["test", "-w", str(data)]).returncode == 0:
+    if run_as(user, ["test", "-w", str(data)]).returncode == 0:
         return data
     data.rmdir()
     data = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))
@@ -118,15 +118,16 @@ def _create_cluster(
         common += ["--auth=scram-sha-256", f"--pwfile={secret.name}"]
         for locale in (_LANGUAGE_ORDER, _BYTE_ORDER):
             # initdb removes what it created when it fails: the second try finds a clean place.
-            done = _run_as(user, [*common, *locale])
+            done = run_as(user, [*common, *locale])
             if done.returncode == 0:
                 return
     raise ServiceError(f"initdb failed:\n{done.stdout[-2000:]}")
 
 
-def _run_as(
+def run_as(
     user: pwd.struct_passwd | None, command: Sequence[str]
 ) -> subprocess.CompletedProcess[str]:
+    """Run a program of the server to its end, as whom the server runs as."""
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,

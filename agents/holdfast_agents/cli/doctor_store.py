@@ -59,19 +59,11 @@ def _opened(kind: str, backend: Backend) -> Finding:
 def _guarantees(kind: str, backend: Backend) -> list[Finding]:
     can = backend.capabilities
     if can.crash_safe:
-        flushed = "what is acknowledged was flushed to disk"
-        return [
-            Finding(Level.OK, "durability", f"{flushed}; {_after_failover(can.survives_failover)}")
-        ]
+        where = "the disks of two machines" if can.survives_failover else "the disk of one machine"
+        return [Finding(Level.OK, "durability", f"what is acknowledged was flushed to {where}")]
     if can.durable:
         text = "a crash of the machine may lose acknowledged writes"
         advice = "set appendfsync to always" if kind in _REDIS else "see the server's settings"
         return [Finding(Level.WARN, "durability", text, advice)]
     text = "everything is lost when the process ends"
     return [Finding(Level.WARN, "durability", text, "use sqlite://, postgresql:// or redis://")]
-
-
-def _after_failover(survives: bool) -> str:
-    if survives:
-        return "a standby's, too: it survives the loss of the machine"
-    return "of one machine only"

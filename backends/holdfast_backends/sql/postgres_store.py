@@ -111,7 +111,10 @@ class PostgresStore:
             turn(self._writing, self._timeout),
             self._pool.session(texts.BEGIN_WRITING) as session,
         ):
-            yield PostgresUnit(session, self._statements, collections, everything=everything)
+            unit = PostgresUnit(session, self._statements, collections, everything=everything)
+            yield unit
+            if self._replicated:
+                await unit.confirm()
 
     async def append(self, collection: str, expected: Head, prepare: Callable[[], Changes]) -> bool:
         """As `store.Store.append`: one statement, which is its own transaction."""

@@ -43,6 +43,8 @@ WITH old AS (
     WHERE m.sender = old.sender AND m.message_id = old.message_id RETURNING 1
 )
 SELECT count(*) FROM gone"""
+MARK_LOG: Final = "SELECT pg_logical_emit_message(true, 'holdfast', '')"
+"""Writes to the log, and nowhere else: the commit then waits until standbys have all before it."""
 SETTINGS: Final = (
     "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
     " current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"

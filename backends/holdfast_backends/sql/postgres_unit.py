@@ -53,16 +53,31 @@ class PostgresUnit(PostgresSnapshot):
         super().__init__(session, statements)
         self._locks = (everything, [] if everything else list(collections))
         self._is_open = False
+        self._repeats = False  # an outcome of before may be answered again
+        self._is_committed = False
 
     async def load(self, wanted: Wanted) -> Loaded:
         """As `store.Snapshot.load`; the first one takes the locks in the same round trip."""
-        return await super().load(wanted) if self._is_open else await self._open(wanted)
+        loaded = await (super().load(wanted) if self._is_open else self._open(wanted))
+        self._repeats = self._repeats or bool(loaded.replies)
+        return loaded
 
     async def _open(self, wanted: Wanted) -> Loaded:
         arguments = (*self._locks, *_wanted_arrays(wanted))
         rows = await self._connection.fetch(texts.OPEN, arguments)
         self._is_open = True
         return _loaded(rows)
+
+    async def confirm(self) -> None:
+        """Wait until standbys have what is answered again. It may have been committed here alone:
+        by a commit whose wait for them ended early, with a crash or a cancellation.
+
+        Raises:
+            UnavailableError: they do not have it in time.
+        """
+        if self._repeats and not self._is_committed:
+            await self._connection.change(texts.MARK_LOG, ())
+            await self._connection.commit()
 
     async def _fetch(self, statement: Statement, values: Mapping[str, object]) -> Sequence[Columns]:
         if not self._is_open:
@@ -94,6 +109,7 @@ class PostgresUnit(PostgresSnapshot):
         if arguments:
             await self._connection.change(text, arguments)
         await self._connection.commit()
+        self._is_committed = bool(arguments)
 
 
 def is_appendable(expected: Head, reached: Head, changes: Changes) -> bool:
