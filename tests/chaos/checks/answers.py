@@ -12,7 +12,12 @@ def answered(ledger: Ledger) -> Iterator[Violation]:
     history = ledger.history
     for exchange in history.exchanges:
         message_id = exchange.message["id"]
-        if exchange.answer is None and message_id not in history.dead_letters:
+        if exchange.answer is not None or message_id in history.dead_letters:
+            continue
+        if exchange.expects == "effect":
+            if message_id not in ledger.events_of:
+                yield Violation(ANSWERED, f"{message_id} was taken by the broker, and is lost")
+        else:
             yield Violation(ANSWERED, f"{message_id} {exchange.message['action']}: nothing came")
     if history.left_in_queues:
         yield Violation(ANSWERED, f"{history.left_in_queues} messages are left in the queue")

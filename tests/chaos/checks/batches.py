@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.chaos.checks.ledger import Ledger
-from tests.chaos.checks.promises import ONE_EFFECT, WHOLE_BATCH
+from tests.chaos.checks.promises import CANCELLED, ONE_EFFECT, WHOLE_BATCH
 from tests.chaos.checks.steps import WRITES, Step
 from tests.chaos.history import Violation
 
@@ -31,7 +31,8 @@ def one_effect(ledger: Ledger) -> Iterator[Violation]:
             yield Violation(ONE_EFFECT, f"{message_id} asked for {wanted} changes: {told}")
         elif exchange.answer is not None and exchange.answer["status"] == "error":
             said = exchange.answer["error_type"]
-            yield Violation(ONE_EFFECT, f"{message_id} was answered {said}, and made {told}")
+            promise = CANCELLED if said == "cancelled" else ONE_EFFECT
+            yield Violation(promise, f"{message_id} was answered {said}, and made {told}")
 
 
 def _whole(ledger: Ledger, writes: list[Step]) -> Iterator[Violation]:

@@ -6,8 +6,9 @@ from typing import Final
 
 from tests.chaos.checks.answers import answered, same_answer
 from tests.chaos.checks.batches import one_effect, whole_batches
-from tests.chaos.checks.events import events, heard
+from tests.chaos.checks.events import events, heard, published
 from tests.chaos.checks.ledger import Ledger
+from tests.chaos.checks.locks import locks
 from tests.chaos.checks.pages import Pages
 from tests.chaos.checks.reads import gets
 from tests.chaos.checks.refusals import refusals
@@ -26,6 +27,7 @@ _OF_ALL: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
     whole_batches,
     sequences,
     real_time,
+    locks,
 )
 _OF_A_COLLECTION: Final[tuple[Callable[[Replay], Iterator[Violation]], ...]] = (
     gets,
@@ -33,6 +35,7 @@ _OF_A_COLLECTION: Final[tuple[Callable[[Replay], Iterator[Violation]], ...]] = (
     lost,
     events,
     heard,
+    published,
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from tests.chaos.checks.ledger import Book, Event
-from tests.chaos.checks.promises import EVENTS, HEARD
+from tests.chaos.checks.promises import EVENTS, HEARD, PUBLISHED
 from tests.chaos.checks.replay import Replay
 from tests.chaos.checks.rules import NOTHING, same
 from tests.chaos.history import Violation
@@ -36,6 +36,24 @@ def heard(replay: Replay) -> Iterator[Violation]:
     if len(given) != len(stored):
         text = f"heard {len(given)} events; the store tells {len(stored)}"
         yield Violation(HEARD, f"{replay.book.name}: {text}")
+
+
+def published(replay: Replay) -> Iterator[Violation]:
+    """What a queue held: every event, in order, where repeats do not count."""
+    given, highest = replay.book.kept.published, 0
+    if given is None:
+        return
+    for event in given:
+        sequence, stored = event["sequence"], replay.book.events.get(event["sequence"])
+        if sequence > highest + 1:
+            text = f"{event['id']} was published after {replay.book.name}/{highest}"
+            yield Violation(PUBLISHED, text)
+        if stored is None or not _equal(event, stored):
+            yield Violation(PUBLISHED, f"published {event}; the store tells {stored}")
+        highest = max(highest, sequence)
+    if highest < max(replay.book.events, default=0):
+        text = f"{replay.book.name}/{highest} is the last one that was published"
+        yield Violation(PUBLISHED, text)
 
 
 def _in_order(book: Book) -> Iterator[Violation]:

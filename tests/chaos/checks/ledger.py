@@ -21,8 +21,8 @@ class Book:
         told: the writes that were answered with a success, by the sequence of their change.
         reads: the reads that were, by the sequence they stand after.
         refused: what was answered with an error.
-        events: what the store tells, by sequence; one event for each, see the checks of events.
-        written: what made each change, as far as it is known: told, or unanswered with an event.
+        events: what the store tells, by sequence; the first where one comes twice.
+        timeline: when each change can have been committed.
     """
 
     name: str
@@ -85,9 +85,14 @@ class Ledger:
 
     def _timeline(self, book: Book) -> Timeline:
         reads = (step for steps in book.reads.values() for step in steps)
-        return timeline_of(book.last, self._moments(book), reads)
+        return timeline_of(book.last, self._makers(book), reads)
 
-    def _moments(self, book: Book) -> Iterator[tuple[int, Step]]:
+    def _makers(self, book: Book) -> Iterator[tuple[int, Exchange]]:
+        """The changes with their messages: by the answers, else by the events."""
         for sequence, steps in book.told.items():
             for step in steps:
-                yield sequence, step
+                yield sequence, step.exchange
+        for sequence, event in book.events.items():
+            exchange = self.by_id.get(event["message_id"])
+            if sequence not in book.told and exchange is not None and exchange.answer is None:
+                yield sequence, exchange

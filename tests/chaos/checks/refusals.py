@@ -35,7 +35,7 @@ def _states(ledger: Ledger, replay: Replay, step: Step) -> Iterator[State]:
     others = ledger.batches.get(exchange.message["id"], ())
     before, after = _neighbours(others, step)
     told_before = [other.sequence for other in before if other.succeeded]
-    told_after = [other.sequence - 1 for other in after if other.succeeded]
+    told_after = [_last_before(other) for other in after if other.succeeded]
     states = replay.between(step.record_id, max([first, *told_before]), min([last, *told_after]))
     if not step.atomic:
         yield from states
@@ -45,6 +45,11 @@ def _states(ledger: Ledger, replay: Replay, step: Step) -> Iterator[State]:
             yield _through(before, state, step.record_id)
         except RefusedError:
             continue  # the batch would have failed there already
+
+
+def _last_before(step: Step) -> int:
+    """The last change that can have been there before an operation."""
+    return step.sequence - 1 if step.action in WRITES else step.sequence
 
 
 def _neighbours(others: Sequence[Step], step: Step) -> tuple[list[Step], list[Step]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from tests.chaos.checks.steps import Step
+from tests.chaos.history import Exchange
 
 
 class Timeline:
@@ -22,11 +23,11 @@ class Timeline:
         self._earliest = [-inf] * (last + 1)
         self._latest = [inf] * (last + 1)
 
-    def changed(self, sequence: int, asked_at: float, answered_at: float | None) -> None:
-        """A message that was asked and answered then made this change."""
-        self._earliest[sequence] = max(self._earliest[sequence], asked_at)
-        if answered_at is not None:
-            self._latest[sequence] = min(self._latest[sequence], answered_at)
+    def changed(self, sequence: int, exchange: Exchange) -> None:
+        """A message made this change."""
+        self._earliest[sequence] = max(self._earliest[sequence], exchange.asked_at)
+        if exchange.answered_at is not None:
+            self._latest[sequence] = min(self._latest[sequence], exchange.answered_at)
 
     def read(self, step: Step) -> None:
         """A read stands after this change, and before the next."""
@@ -57,11 +58,13 @@ class Timeline:
         return max(first, 0), max(last, 0)
 
 
-def timeline_of(last: int, writes: Iterable[tuple[int, Step]], reads: Iterable[Step]) -> Timeline:
+def timeline_of(
+    last: int, changes: Iterable[tuple[int, Exchange]], reads: Iterable[Step]
+) -> Timeline:
     """The moments of a collection whose last change is `last`."""
     timeline = Timeline(last)
-    for sequence, step in writes:
-        timeline.changed(sequence, step.exchange.asked_at, step.exchange.answered_at)
+    for sequence, exchange in changes:
+        timeline.changed(sequence, exchange)
     for step in reads:
         timeline.read(step)
     timeline.close()

@@ -41,14 +41,14 @@ class Ear:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def until(self, collection: str, sequence: int, patience: float) -> None:
-        """Until an event was heard, or the patience is over, or nothing more will be heard."""
-        try:
-            async with asyncio.timeout(patience):
-                while self._last(collection) < sequence and collection not in self.ended:
-                    self._news.clear()
+        """Until an event was heard, or for so many seconds none was, or none will be."""
+        while self._last(collection) < sequence and collection not in self.ended:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(patience):
                     await self._news.wait()
-        except TimeoutError:
-            pass  # what was not heard is for the checks
+            except TimeoutError:
+                return  # what was not heard is for the checks
 
     def _last(self, collection: str) -> int:
         heard = self.heard[collection]

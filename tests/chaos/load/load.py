@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,8 +18,15 @@ from tests.chaos.load.hearing import Ear
 from tests.chaos.load.locking import Locker
 from tests.chaos.load.once import OnceSender
 from tests.chaos.load.plain import PlainSender
+from tests.chaos.load.published import Published
 from tests.chaos.load.rates import Rates
-from tests.chaos.load.reading import PATIENCE, left_in_queue, read_dead_letters, read_kept
+from tests.chaos.load.reading import (
+    PATIENCE,
+    left_in_queue,
+    read_dead_letters,
+    read_kept,
+    remove_dead_letters,
+)
 from tests.chaos.load.recording import Recorder, is_write
 
 COLLECTIONS: Final = ("orders", "people", "notes")
@@ -29,6 +37,7 @@ _PATIENCE: Final = 60.0  # seconds after which a worker leaves a message to the 
 _TOO_MANY: Final = 2_000  # unanswered messages: more are not begun
 _LONGEST_WAIT: Final = 600.0
 _PAUSE: Final = 0.2
+_SILENCE: Final = 15.0  # seconds without any event: then no more are expected
 
 
 class Load:
@@ -74,6 +83,8 @@ class Load:
         self._drawer = Drawer(seed, self.token, drawn_from)
         self._record = Recorder()
         self._ear = Ear(self._control, namespace, self._collections) if follow else None
+        self._told_of = drawn_from[0]
+        self._published = Published(self._control, namespace, self._told_of) if follow else None
         self._stack = AsyncExitStack()
         self._clients: list[AgentClient] = []
         self._sender = PlainSender(bus, namespace, self._record)
@@ -123,6 +134,8 @@ class Load:
             for _number in range(self._client_count):
                 self._clients.append(await self._opened(self._bus))
             await self._stack.enter_async_context(self._sender.running())
+            if self._published is not None:
+                await self._stack.enter_async_context(self._published.running())
             if self._ear is not None:
                 await self._stack.enter_async_context(self._ear.listening())
         except BaseException:
@@ -160,6 +173,8 @@ class Load:
         await self._settle(client)
         kept = {name: await self._kept(client, name) for name in self._collections}
         letters = await read_dead_letters(client, self.token)
+        if letters:
+            await remove_dead_letters(client, "validation_error")
         left = await left_in_queue(self._control, self._namespace)
         return History(self._record.exchanges, kept, letters, left)
 
@@ -212,24 +227,27 @@ class Load:
 
     async def _settle(self, client: AgentClient) -> None:
         """Ask what has no answer once more, and some of what has one."""
-        sent_once = {id(exchange) for exchange in self._once.confirmed}
         waiting = [
             exchange
             for exchange in self._record.exchanges
-            if exchange.answer is None and id(exchange) not in sent_once
+            if exchange.answer is None and exchange.expects == "answer"
         ]
-        waiting += await self._once.settle(client, self.token)
         writes = [e for e in self._record.exchanges if e.answer and is_write(e.message)]
         again = Random(self._seed).sample(writes, min(len(writes), _ASKED_AGAIN))
         for exchange in again:
             exchange.repeated += 1
         asking = (self._asker.plainly(client, e, _PATIENCE) for e in [*waiting, *again])
         await asyncio.gather(*asking)
+        await self._once.settle(client, self.token)
 
     async def _kept(self, client: AgentClient, collection: str) -> Kept:
-        if self._ear is None:
-            return await read_kept(client, collection, None)
-        kept = await read_kept(client, collection, self._ear.heard[collection])
-        if kept.events:
-            await self._ear.until(collection, kept.events[-1]["sequence"], PATIENCE)
+        """With what was heard and published of it, once that has come or does not come any more."""
+        kept = await read_kept(client, collection)
+        last = kept.events[-1]["sequence"] if kept.events else 0
+        if self._ear is not None:
+            await self._ear.until(collection, last, _SILENCE)
+            kept = replace(kept, heard=self._ear.heard[collection])
+        if self._published is not None and collection == self._told_of:
+            await self._published.until(last, _SILENCE)
+            kept = replace(kept, published=self._published.events)
         return kept

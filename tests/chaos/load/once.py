@@ -1,8 +1,7 @@
-"""Messages that are sent once: what the broker has confirmed may not be lost.
+"""Messages that are sent once and answered to nobody: what the broker took may not be lost.
 
 Everybody else asks again until an answer comes, which would hide a message that was lost. Here
-nobody does. The broker may lose an answer with its process (answers are not persistent), so in
-the end the events tell whether a message without one took effect.
+nobody does: in the end there is an effect of each, or a dead letter.
 """
 
 import asyncio
@@ -17,18 +16,14 @@ from tests.chaos.load.reading import read_dead_letters, read_events
 from tests.chaos.load.recording import Recorder
 
 _AT_A_TIME: Final = 10
-_UNANSWERED: Final = 100  # so many at most, then it waits
-_PAUSE: Final = 0.05
-PATIENCE: Final = 20.0
-"""Seconds within which agents that are there take effect of everything that was confirmed."""
+_EVERY: Final = 150  # answers to others between two bursts: it stops when everybody has to wait
+_MOST_REFUSED: Final = 100  # each is a dead letter, and those are looked at one by one
+PATIENCE: Final = 15.0
+"""Seconds without any progress after which nothing more is expected of agents that are there."""
 
 
 class OnceSender:
-    """Publishes saves to a collection of its own.
-
-    Args:
-        confirmed: those that the broker took, as far as they may not be answered yet.
-    """
+    """Publishes to a collection of its own: saves, and now and then what must be refused."""
 
     def __init__(
         self, sender: PlainSender, recorder: Recorder, drawer: Drawer, collection: str
@@ -37,48 +32,46 @@ class OnceSender:
         self._recorder = recorder
         self._drawer = drawer
         self._collection = collection
-        self.confirmed: list[Exchange] = []
-        self._unknown: list[Exchange] = []
+        self._confirmed: list[Exchange] = []
+        self._refused = 0
 
     async def run(self) -> None:
-        """Until cancelled; what is begun is published."""
+        """Until cancelled."""
         while True:
-            waiting = [exchange for exchange in self.confirmed if exchange.answer is None]
-            self.confirmed = waiting
-            if len(waiting) < _UNANSWERED and len(self._unknown) < _UNANSWERED:
-                await self.burst()
-            await asyncio.sleep(_PAUSE)
+            answered = self._recorder.answered
+            await self._burst()
+            while self._recorder.answered < answered + _EVERY:
+                await self._recorder.news()
 
-    async def burst(self) -> None:
-        """Publish a few at the same moment."""
-        begun = [self._recorder.begin(self._save()) for _place in range(_AT_A_TIME)]
-        self._unknown += begun
-        taken = await asyncio.gather(*(self._sender.publish([e.message]) for e in begun))
-        for exchange, confirmed in zip(begun, taken, strict=True):
-            if confirmed:
-                self._unknown.remove(exchange)
-                self.confirmed.append(exchange)
+    async def settle(self, client: AgentClient, token: str) -> None:
+        """Until each that was confirmed has an effect or is dead, or nothing happens any more.
 
-    async def settle(self, client: AgentClient, token: str) -> list[Exchange]:
-        """Those that were confirmed and may be asked again: they are known to have taken effect.
-
-        What and has neither answer nor effect when the patience is over stays as
-        it is, for the checks.
+        What was not confirmed may have arrived or not: like others it waits for an answer.
         """
-        give_up_at = time.monotonic() + PATIENCE
-        while True:
-            waiting = [exchange for exchange in self.confirmed if exchange.answer is None]
-            done = await self._done(client) if waiting else set()
-            settled = [e for e in waiting if e.message["id"] in done]
-            letters = await read_dead_letters(client, token) if waiting else {}
-            open_ = [e for e in waiting if e.message["id"] not in done | set(letters)]
-            if not open_ or time.monotonic() >= give_up_at:
-                return settled
-            await asyncio.sleep(1.0)
+        open_, progress_at = len(self._confirmed), time.monotonic()
+        while open_ and time.monotonic() < progress_at + PATIENCE:
+            events = await read_events(client, self._collection)
+            done = {event["message_id"] for event in events}
+            done |= set(await read_dead_letters(client, token))
+            left = sum(exchange.message["id"] not in done for exchange in self._confirmed)
+            if left < open_:
+                open_, progress_at = left, time.monotonic()
+            if left:
+                await asyncio.sleep(1.0)
 
-    async def _done(self, client: AgentClient) -> set[str]:
-        """The messages that took effect."""
-        return {event["message_id"] for event in await read_events(client, self._collection)}
+    async def _burst(self) -> None:
+        """Publish a few at the same moment."""
+        begun = [self._recorder.begin(self._drawn()) for _place in range(_AT_A_TIME)]
+        await asyncio.gather(*map(self._publish, begun))
 
-    def _save(self) -> Message:
-        return self._drawer.saving(self._collection)
+    async def _publish(self, exchange: Exchange) -> None:
+        if await self._sender.publish([exchange.message], answered=False):
+            self._recorder.expect_effect(exchange)
+            self._confirmed.append(exchange)
+
+    def _drawn(self) -> Message:
+        message = self._drawer.saving(self._collection)
+        self._refused += 1
+        if self._refused % _AT_A_TIME or self._refused > _AT_A_TIME * _MOST_REFUSED:
+            return message
+        return {**message, "payload": {**message["payload"], "unheard_of": True}}

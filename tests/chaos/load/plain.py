@@ -50,13 +50,16 @@ class PlainSender:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def publish(self, messages: Sequence[Message]) -> bool:
-        """Send once, several as an array. Whether the broker took it: if not, nobody knows."""
+    async def publish(self, messages: Sequence[Message], *, answered: bool = True) -> bool:
+        """Send once, several as an array. Whether the broker took it: if not, nobody knows.
+
+        With `answered` false nobody is to be told the answer.
+        """
         body = json.dumps(messages[0] if len(messages) == 1 else list(messages))
         said = aio_pika.Message(
             body.encode(),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            reply_to=self._reply_to,
+            reply_to=self._reply_to if answered else None,
             correlation_id=secrets.token_hex(6),
         )
         try:
@@ -78,7 +81,7 @@ class PlainSender:
                     name = f"{self._namespace}.messages"
                     self._exchange = await channel.get_exchange(name, ensure=False)
                     self._connected.set()
-                    await _closed(connection)
+                    await closed(connection)
             except LOST:
                 pass
             finally:
@@ -99,7 +102,7 @@ class PlainSender:
                         timeout=_WAIT,
                     )
                     await queue.consume(self._on_reply, no_ack=True, timeout=_WAIT)
-                    await _closed(connection)
+                    await closed(connection)
             except LOST:
                 pass
             await asyncio.sleep(_PAUSE)
@@ -112,7 +115,7 @@ class PlainSender:
                 self._recorder.take(exchange, answer_on_wire(answer))
 
 
-async def _closed(connection: AbstractConnection) -> None:
+async def closed(connection: AbstractConnection) -> None:
     """Until a connection is lost."""
     lost = asyncio.Event()
     connection.close_callbacks.add(lambda *_why: lost.set())

@@ -16,15 +16,15 @@ PATIENCE: Final = 60.0
 """Seconds within which a system has to come back after the last fault."""
 _PAUSE: Final = 0.2
 _PAGE: Final = 1_000
+_OF_ONE: Final = frozenset({"validation_error"})
+"""Reasons for which an agent gives up one message, and not a whole array."""
 
 
 class NotBackError(Exception):
     """The system does not answer any more, long after everything was mended."""
 
 
-async def read_kept(
-    client: AgentClient, collection: str, heard: list[Mapping[str, Any]] | None
-) -> Kept:
+async def read_kept(client: AgentClient, collection: str) -> Kept:
     """A collection as it is. Raises NotBackError."""
     records: dict[int | str, Mapping[str, Any]] = {}
     versions: dict[int | str, int] = {}
@@ -36,7 +36,7 @@ async def read_kept(
         versions |= {facts["id"]: facts["version"] for facts in meta["records"]}
         cursor = meta["next_cursor"]
         if cursor is None:
-            return Kept(records, versions, await read_events(client, collection), heard)
+            return Kept(records, versions, await read_events(client, collection))
 
 
 async def read_events(client: AgentClient, collection: str) -> list[Mapping[str, Any]]:
@@ -72,6 +72,11 @@ async def read_dead_letters(client: AgentClient, token: str) -> dict[str, str]:
     letters, _meta = await insist(client, "agent_dead_letters", {"limit": _PAGE})
     found: dict[str, str] = {}
     for letter in letters:
+        first = letter["message_id"]
+        if letter["reason"] in _OF_ONE and isinstance(first, str):
+            if first.startswith(token):
+                found[first] = letter["reason"]
+            continue
         body, _meta = await insist(client, "agent_dead_letter", {"id": letter["id"]})
         said = body.get("message")
         for message in said if isinstance(said, list) else [said]:
@@ -79,6 +84,11 @@ async def read_dead_letters(client: AgentClient, token: str) -> dict[str, str]:
             if isinstance(message_id, str) and message_id.startswith(token):
                 found[message_id] = letter["reason"]
     return found
+
+
+async def remove_dead_letters(client: AgentClient, reason: str) -> None:
+    """So that the next load finds its own. Raises NotBackError."""
+    await insist(client, "agent_dead_letters_purge", {"reason": reason})
 
 
 async def left_in_queue(bus: str, namespace: str) -> int:

@@ -25,14 +25,15 @@ class Recorder:
         self.exchanges: list[Exchange] = []
         self.rates = Rates()
         self.answered = 0
+        self._silent = 0
         self.refusals: Counter[str] = Counter()
         self._by_id: dict[str, Exchange] = {}
         self._news = asyncio.Event()
 
     @property
     def unanswered(self) -> int:
-        """How many have no answer yet."""
-        return len(self.exchanges) - self.answered
+        """How many have no answer yet, and wait for one."""
+        return len(self.exchanges) - self.answered - self._silent
 
     def begin(self, message: Message) -> Exchange:
         """A message is about to be sent for the first time."""
@@ -40,6 +41,11 @@ class Recorder:
         self.exchanges.append(exchange)
         self._by_id[message["id"]] = exchange
         return exchange
+
+    def expect_effect(self, exchange: Exchange) -> None:
+        """It will not be answered: the broker has it, and it named nobody to answer."""
+        exchange.expects = "effect"
+        self._silent += 1
 
     def known(self, message_id: str) -> Exchange | None:
         """The exchange of a message."""
@@ -50,6 +56,8 @@ class Recorder:
         error_type = answer.get("error_type")
         if error_type in NOT_FINAL:
             self.refusals[str(error_type)] += 1
+            if error_type == "expired" and exchange.answer is not None:
+                exchange.contradictions.append(answer)  # it says that no earlier one was executed
             return False
         now = time.monotonic()
         if exchange.answer is None:

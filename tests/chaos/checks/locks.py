@@ -1,0 +1,144 @@
+"""Locks: tokens that only rise, and writes that only the holder makes.
+
+Nothing here trusts a clock: a lease that ended by time may have been ended by a clock that jumped.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from tests.chaos.checks.ledger import Ledger
+from tests.chaos.checks.promises import LOCKED
+from tests.chaos.checks.steps import Step
+from tests.chaos.history import Exchange, Violation
+
+
+@dataclass(slots=True)
+class Lock:
+    """What happened to one lock.
+
+    Args:
+        taken: the acquisitions, by token.
+        twice: those that got a token that another one had.
+        released: when the answer to a token's release had come.
+        refused: the acquisitions that were told that somebody else holds it.
+        unanswered: whether an acquisition has no answer, so that a token may be unknown.
+        writes: those that succeeded under a fence, by collection in the order of sequence.
+    """
+
+    taken: dict[int, Exchange] = field(default_factory=dict)
+    twice: list[Exchange] = field(default_factory=list)
+    released: dict[int, float] = field(default_factory=dict)
+    refused: list[Exchange] = field(default_factory=list)
+    unanswered: bool = False
+    writes: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
+
+
+def locks(ledger: Ledger) -> Iterator[Violation]:
+    """Each lock by itself."""
+    for name, lock in _collected(ledger).items():
+        for exchange in lock.twice:
+            yield Violation(LOCKED, f"{name}: {exchange.message['id']} got a token again")
+        yield from _rising(name, lock)
+        yield from _refusals(name, lock)
+        for steps in lock.writes.values():
+            yield from _in_turn(name, steps)
+            for step in steps:
+                yield from _by_holder(name, lock, step)
+
+
+def _collected(ledger: Ledger) -> dict[str, Lock]:
+    found: dict[str, Lock] = defaultdict(Lock)
+    for exchange in ledger.history.exchanges:
+        _enter(found, exchange)
+    for book in ledger.books.values():
+        for _sequence, steps in sorted(book.told.items()):
+            for step in steps:
+                fence = _fence(step)
+                if fence is not None:
+                    found[fence[0]].writes[book.name].append(step)
+    return found
+
+
+def _enter(found: dict[str, Lock], exchange: Exchange) -> None:
+    action, payload, answer = (
+        exchange.message["action"],
+        exchange.message["payload"],
+        exchange.answer,
+    )
+    if action == "lock_acquire":
+        lock = found[payload["name"]]
+        if answer is None:
+            lock.unanswered = True
+        elif answer["status"] == "success":
+            known = lock.taken.setdefault(answer["result"]["token"], exchange)
+            if known is not exchange:
+                lock.twice.append(exchange)
+        elif answer["error_type"] == "conflict":
+            lock.refused.append(exchange)
+    elif action == "lock_release" and answer is not None and answer["status"] == "success":
+        assert exchange.answered_at is not None
+        found[payload["name"]].released.setdefault(payload["token"], exchange.answered_at)
+
+
+def _rising(name: str, lock: Lock) -> Iterator[Violation]:
+    """Who asked after another one had its answer has a higher token."""
+    latest_question = -inf
+    for token, exchange in sorted(lock.taken.items()):
+        latest_question = max(latest_question, exchange.asked_at)
+        if exchange.answered_at is not None and exchange.answered_at < latest_question:
+            text = f"{name}: token {token} was given before a lower one was asked for"
+            yield Violation(LOCKED, text)
+
+
+def _refusals(name: str, lock: Lock) -> Iterator[Violation]:
+    """Who was refused was refused for somebody."""
+    if lock.unanswered:
+        return
+    for refused in lock.refused:
+        assert refused.answered_at is not None
+        held = any(
+            exchange.asked_at <= refused.answered_at
+            and lock.released.get(token, inf) >= refused.asked_at
+            for token, exchange in lock.taken.items()
+        )
+        if not held:
+            text = f"{refused.message['id']} was refused while nobody can have held it"
+            yield Violation(LOCKED, f"{name}: {text}")
+
+
+def _in_turn(name: str, steps: Sequence[Step]) -> Iterator[Violation]:
+    """No write under an old token stands behind one under a newer."""
+    highest = 0
+    for step in steps:
+        fence = _fence(step)
+        assert fence is not None
+        if fence[1] < highest:
+            text = f"{step} under token {fence[1]} after a write under {highest}"
+            yield Violation(LOCKED, f"{name}: {text}")
+        highest = max(highest, fence[1])
+
+
+def _by_holder(name: str, lock: Lock, step: Step) -> Iterator[Violation]:
+    """A write that succeeded was under a token that was given, and not given up before."""
+    fence, exchange = _fence(step), step.exchange
+    assert fence is not None
+    token = fence[1]
+    if token not in lock.taken and not lock.unanswered:
+        yield Violation(LOCKED, f"{name}: {step} under token {token}, which nobody was given")
+    if lock.released.get(token, inf) < exchange.asked_at:
+        yield Violation(LOCKED, f"{name}: {step} under token {token}, which was released before")
+    for newer, other in lock.taken.items():
+        answered_at = other.answered_at if other.answered_at is not None else inf
+        if newer > token and answered_at < exchange.asked_at:
+            text = f"{step} under token {token}, when {newer} had been given"
+            yield Violation(LOCKED, f"{name}: {text}")
+            return
+
+
+def _fence(step: Step) -> tuple[str, int] | None:
+    """The fence of an operation, or of the whole batch that it stands in."""
+    payload = step.exchange.message["payload"]
+    fence = step.payload.get("fence") or payload.get("fence")
+    return None if fence is None else (fence["lock"], fence["token"])
