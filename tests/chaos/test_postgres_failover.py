@@ -72,18 +72,20 @@ WAITING = " FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 OURS = " FROM pg_stat_activity WHERE application_name = 'holdfast'"
 
 
-async def _saved(backend: PostgresBackend, name: str) -> Saved:
+async def _saved(backend: PostgresBackend, name: str, collection: str | None = None) -> Saved:
     """What one message is answered, each time that it comes."""
-    save = Save({"n": 1}, name, identity=Identity("me", name, b"digest"))
+    save = Save({"n": 1}, collection or name, identity=Identity("me", name, b"digest"))
     (outcome,) = await backend.execute([save])
     assert isinstance(outcome, Saved)
     return outcome
 
 
-async def _saved_at_last(backend: PostgresBackend, name: str) -> Saved:
+async def _saved_at_last(
+    backend: PostgresBackend, name: str, collection: str | None = None
+) -> Saved:
     while True:
         with suppress(UnavailableError):
-            return await _saved(backend, name)
+            return await _saved(backend, name, collection)
 
 
 async def test_what_no_standby_has_is_not_acknowledged_also_when_it_is_asked_again(
@@ -133,3 +135,29 @@ async def test_a_former_primary_that_comes_back_as_it_was_acknowledges_nothing(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(SHORT):
                 await _saved(lost, name)
+
+
+# -- what asynchronous replication costs -------------------------------------------------------
+
+
+async def test_what_had_not_arrived_is_lost_and_what_is_remembered_of_it_does_no_harm(
+    pair: Pair,
+) -> None:
+    name = unique_name()
+    async with PostgresBackend(pair.url) as backend, asyncio.timeout(PATIENCE):
+        kept = [await _saved(backend, f"{name}-{n}", name) for n in range(3)]
+        await pair.wait_for_standbys("")
+        await pair.standby.kill()
+        lost = [await _saved(backend, f"{name}-{n}", name) for n in range(3, 6)]
+        await pair.primary.kill()
+        await pair.standby.start()
+        await pair.promote()
+        # The backend remembers a head of six changes; the store has three.
+        again = await _saved_at_last(backend, f"{name}-new", name)
+        assert again.record.key == lost[0].record.key
+        assert again.sequence == lost[0].sequence
+        # A message that was answered is executed again, in the order of its coming.
+        late = await _saved(backend, f"{name}-3", name)
+        assert late.record.key == lost[1].record.key
+        assert not late.replayed
+        assert (await _saved(backend, f"{name}-2", name)).record == kept[2].record

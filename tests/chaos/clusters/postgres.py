@@ -25,7 +25,7 @@ from tests.chaos.processes import children_of, end_of, gone
 DATABASE: Final = "chaos"
 _SERVICE: Final = Postgres()
 _PATIENCE: Final = 60.0  # seconds: a bound for what must happen
-_CALL: Final = 10.0
+_CALL: Final = 10
 _POLL: Final = 0.02
 _FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _IN_STEP: Final = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
@@ -87,7 +87,13 @@ class Node:
             f"{_url(self._record.password, other.address, 'postgres')}?application_name={self.name}"
         )
         program = binary("pg_basebackup")
-        options = ["--pgdata", self._record.data, "--write-recovery-conf", "--checkpoint=fast"]
+        options = [
+            "--pgdata",
+            self._record.data,
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+        ]
         command = [str(program), "--dbname", source, *options, "--wal-method=stream"]
         done = await asyncio.to_thread(run_as, user, command)
         if done.returncode != 0:
@@ -163,7 +169,7 @@ class Pair:
         """The other one becomes the standby, anew, and the primary waits for it from now on."""
         await self.standby.follow(self.primary)
         if self._synchronous:
-            await self._wait_for_standbys("*")
+            await self.wait_for_standbys("*")
             await self.until(_IN_STEP)
 
     async def restore(self) -> None:
@@ -183,10 +189,17 @@ class Pair:
         """
         self._nodes.reverse()
         if alone and self._synchronous:
-            await self._wait_for_standbys("")
+            await self.wait_for_standbys("")
         await self.primary.ask("SELECT pg_promote()")
         await self.until("SELECT 1 WHERE NOT pg_is_in_recovery()")
         return time.monotonic()
+
+    async def wait_for_standbys(self, names: str) -> None:
+        """Which standbys the primary waits for; an empty text: for none, as of now."""
+        node = self.primary
+        await node.ask(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        await node.ask("SELECT pg_reload_conf()")
+        await self.until(f"SELECT 1 WHERE current_setting('synchronous_standby_names') = '{names}'")
 
     async def until(self, question: str) -> None:
         """Until the primary answers a row to it. Raises TimeoutError."""
@@ -199,12 +212,6 @@ class Pair:
         """End both, and remove their data."""
         for node in self._nodes:
             await node.remove()
-
-    async def _wait_for_standbys(self, names: str) -> None:
-        node = self.primary
-        await node.ask(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
-        await node.ask("SELECT pg_reload_conf()")
-        await self.until(f"SELECT 1 WHERE current_setting('synchronous_standby_names') = '{names}'")
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,6 +37,28 @@ def test_a_sqlite_file_is_migrated(tmp_path: Path) -> None:
 def test_stores_without_a_schema_need_nothing() -> None:
     done = holdfast("migrate", "--backend", "memory://", "--json")
     assert json.loads(done.stdout)["changed"] is False
+
+
+@pytest.mark.postgres
+async def test_the_server_is_found_among_several_hosts(fresh_postgres_url: str) -> None:
+    parts = urlsplit(fresh_postgres_url)
+    account, _, host = parts.netloc.rpartition("@")
+    url = parts._replace(netloc=f"{account}@127.0.0.1:1,{host}").geturl()
+    migrated = await holdfast_async("migrate", "--backend", url)
+    assert migrated.returncode == 0
+    done = await holdfast_async("doctor", "--bus", NOWHERE, "--backend", url)
+    assert "the disk of one machine" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+@pytest.mark.parametrize("hosts", ["h1,,h2", "h1,h1", "h1:0,h2", "::1"])
+def test_hosts_that_cannot_be_read_are_one_line_without_the_password(
+    hosts: str, command: str
+) -> None:
+    done = holdfast(command, "--backend", f"postgresql://u:geheim@{hosts}/x")
+    assert done.returncode != 0
+    assert "geheim" not in done.stdout + done.stderr
+    assert "PostgreSQL URL" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
