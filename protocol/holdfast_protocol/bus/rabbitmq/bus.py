@@ -208,9 +208,14 @@ class RabbitBus:
         self._publisher = Publisher(self._publishing, self._namespace, self._timeout)
         direct_replies = DirectReplies(self._hosts, self._namespace, self._timeout)
         self._outgoing = Outgoing(self._publisher, direct_replies, self._namespace)
-        self._journal = Journal(self._receiving, self._publisher, self._namespace, self._timeout)
+        self._journal = Journal(self._receiving, self._publishing, self._namespace, self._timeout)
         self._announcer = Announcer(self._publishing, self._namespace, self._timeout)
-        self._users: list[_Closable] = [self._publisher, direct_replies, self._announcer]
+        self._users: list[_Closable] = [
+            self._publisher,
+            direct_replies,
+            self._announcer,
+            self._journal,
+        ]
         try:
             await self._publishing.supervisor.start(self._timeout)
             await self._receiving.supervisor.start(self._timeout)

@@ -20,7 +20,7 @@ from holdfast_protocol.bus.rabbitmq.driver import (
 from holdfast_protocol.bus.rabbitmq.publisher import Publisher, RejectedError, UnroutableError
 from holdfast_protocol.bus.rabbitmq.streaming import MARK, StreamMissingError, StreamReader
 from holdfast_protocol.bus.rabbitmq.topology import declare_journal, journal_queue
-from holdfast_protocol.errors import UnavailableError
+from holdfast_protocol.errors import BusClosedError, UnavailableError
 
 _log = logging.getLogger("holdfast.bus")
 
@@ -32,18 +32,32 @@ _LONGEST_DELAY = 5.0
 class Journal:
     """Appends to and reads the journal of a namespace.
 
-    `link` declares and reads, `publisher` appends; `timeout` bounds, in seconds, each wait for
+    `link` declares and reads, `publishing` appends; `timeout` bounds, in seconds, each wait for
     the broker.
+
+    What is appended has a channel of its own, on which nothing else is ever published: when a
+    stream's leader changes, RabbitMQ 3 numbers what it has to send again by the channel's count
+    of publications instead of the stream's. Where the two differ, later appends are confirmed
+    and thrown away as duplicates (rabbitmq-server pull request 12236).
     """
 
-    def __init__(self, link: Link, publisher: Publisher, namespace: str, timeout: float) -> None:
+    def __init__(self, link: Link, publishing: Link, namespace: str, timeout: float) -> None:
         self._link = link
-        self._publisher = publisher
+        self._publishing = publishing
+        self._publisher: Publisher | None = None
         self._namespace = namespace
         self._timeout = timeout
         self._queue = journal_queue(namespace)
         self._declared = False
         self._declaring = asyncio.Lock()
+        self._starting = asyncio.Lock()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Append no more; what is under way ends in BusClosedError or UnavailableError."""
+        self._closed = True
+        if self._publisher is not None:
+            await self._publisher.close()
 
     async def append(self, body: bytes) -> None:
         """Append one chunk, confirmed. Raises UnavailableError."""
@@ -120,10 +134,29 @@ class Journal:
         properties = Basic.Properties(
             delivery_mode=_PERSISTENT, headers={MARK: mark} if mark else None
         )
+        publisher = self._publisher or await self._start()
         try:
-            await self._publisher.publish("", self._queue, body, properties)
+            await publisher.publish("", self._queue, body, properties)
         except RejectedError as error:
             raise UnavailableError("The journal takes nothing now") from error
+        except UnroutableError:
+            # The channel has counted it, and another stream of the name has not.
+            publisher.supervisor.recycle()
+            raise
+
+    async def _start(self) -> Publisher:
+        async with self._starting:
+            if self._closed:
+                raise BusClosedError("The bus was closed")
+            if self._publisher is None:
+                publisher = Publisher(
+                    self._publishing, self._namespace, self._timeout, name="journal channel"
+                )
+                await publisher.supervisor.start(self._timeout)
+                if self._closed:
+                    await publisher.close()
+                self._publisher = publisher
+            return self._publisher
 
     async def _declare(self) -> None:
         async with self._declaring:

@@ -59,7 +59,13 @@ class Publisher:
     """
 
     def __init__(
-        self, link: Link, namespace: str, timeout: float, *, attempts: int = _ATTEMPTS
+        self,
+        link: Link,
+        namespace: str,
+        timeout: float,
+        *,
+        attempts: int = _ATTEMPTS,
+        name: str = "publish channel",
     ) -> None:
         self._attempts = attempts
         self._link = link
@@ -68,7 +74,7 @@ class Publisher:
         self._under_way = _UnderWay()
         self._id_prefix = uuid.uuid4().hex
         self._ids = itertools.count(1)
-        self.supervisor = Supervisor("publish channel", self._open)
+        self.supervisor = Supervisor(name, self._open)
 
     def next_message_id(self) -> str:
         """Never the same again, here or anywhere."""
