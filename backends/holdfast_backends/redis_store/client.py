@@ -13,13 +13,15 @@ from holdfast_backends.errors import (
     UnsafeStoreError,
 )
 
-from .address import Address
+from .address import Address, Kind
 from .connections import open_pool
 from .durability import Ask, Finding, examine
 from .failures import RefusedError, translated
 from .layout import Layout
-from .masters import master_of
+from .masters import Master, OneServer
 from .scripts import Script
+from .sentinel_master import SentinelsMaster
+from .slot_master import SlotMaster
 
 _REDIRECTIONS = 3
 
@@ -41,7 +43,7 @@ class RedisClient:
         self, address: Address, *, allow_unsafe: bool, connections: int, timeout: float
     ) -> None:
         self._allow_unsafe = allow_unsafe
-        self._master = master_of(address, Layout(address.namespace).version, timeout)
+        self._master = _master_of(address, timeout)
         pool = open_pool(
             address, self._master, self._check, connections=connections, timeout=timeout
         )
@@ -105,6 +107,16 @@ class RedisClient:
         with translated():
             await self._redis.aclose()
             await self._master.close()
+
+
+def _master_of(address: Address, timeout: float) -> Master:
+    match address.kind:
+        case Kind.SERVER:
+            return OneServer(address.nodes[0])
+        case Kind.SENTINELS:
+            return SentinelsMaster(address, timeout)
+        case Kind.CLUSTER:
+            return SlotMaster(address, Layout(address.namespace).version, timeout)
 
 
 def items(reply: Reply) -> list[Reply]:

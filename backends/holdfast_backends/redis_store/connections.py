@@ -37,6 +37,12 @@ class _Found(AbstractConnection):
         self._master = master
         self._check = check
         super().__init__(**options)
+        master.followers.add(self)
+
+    def leave(self) -> None:
+        """See Follower: whoever waits for an answer here learns that none will come."""
+        if self._writer is not None and (self.host, self.port) != self._master.latest:
+            self._writer.transport.abort()
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # Script calls, with their thousands of arguments, are packed in C.
@@ -45,7 +51,7 @@ class _Found(AbstractConnection):
         return super().pack_command(*args)
 
     async def connect(self) -> None:
-        # Another connection has found another master since: this one must not go on with the old.
+        # Another one is the master since: this connection must not go on with the old.
         if self.is_connected and (self.host, self.port) != self._master.latest:
             await self.disconnect()
         await super().connect()  # type: ignore[no-untyped-call]
