@@ -33,6 +33,17 @@ class Lock:
     refused: list[Exchange] = field(default_factory=list)
     unanswered: bool = False
     writes: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
+    _superseded: dict[int, float] = field(default_factory=dict)
+
+    def superseded_at(self, token: int) -> float:
+        """When at the latest a newer token had been given. Asked when everything is entered."""
+        if not self._superseded:
+            earliest = inf
+            for known, exchange in sorted(self.taken.items(), reverse=True):
+                self._superseded[known] = earliest
+                if exchange.answered_at is not None:
+                    earliest = min(earliest, exchange.answered_at)
+        return self._superseded.get(token, inf)
 
 
 def locks(ledger: Ledger) -> Iterator[Violation]:
@@ -129,12 +140,9 @@ def _by_holder(name: str, lock: Lock, step: Step) -> Iterator[Violation]:
         yield Violation(LOCKED, f"{name}: {step} under token {token}, which nobody was given")
     if lock.released.get(token, inf) < exchange.asked_at:
         yield Violation(LOCKED, f"{name}: {step} under token {token}, which was released before")
-    for newer, other in lock.taken.items():
-        answered_at = other.answered_at if other.answered_at is not None else inf
-        if newer > token and answered_at < exchange.asked_at:
-            text = f"{step} under token {token}, when {newer} had been given"
-            yield Violation(LOCKED, f"{name}: {text}")
-            return
+    if lock.superseded_at(token) < exchange.asked_at:
+        text = f"{step} under token {token}, when a newer one had been given"
+        yield Violation(LOCKED, f"{name}: {text}")
 
 
 def _fence(step: Step) -> tuple[str, int] | None:

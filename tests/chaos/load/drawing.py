@@ -38,7 +38,7 @@ class Drawer:
         collection = self._random.choice(self._collections)
         if chance < 0.08:
             return self.message("storage_batch", self._batch(collection))
-        if chance < 0.12:
+        if chance < 0.105:
             return self.message(*self._pages[collection].draw())
         return self.message(*self._one(collection))
 

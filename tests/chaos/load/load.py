@@ -138,10 +138,10 @@ class Load:
                 await self._stack.enter_async_context(self._published.running())
             if self._ear is not None:
                 await self._stack.enter_async_context(self._ear.listening())
+            await self._prepare()
         except BaseException:
             await self._stack.aclose()
             raise
-        await self._prepare()
         loop = asyncio.get_running_loop()
         self._sending = loop.create_task(self._once.run())
         self._working += [loop.create_task(self._work(n)) for n in range(self._workers)]

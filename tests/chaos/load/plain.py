@@ -10,18 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError
+from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 
 from tests.chaos.history import Message
-from tests.chaos.load.hosts import any_host
+from tests.chaos.load.dialling import LOST, WAIT, closed, dialled
 from tests.chaos.load.recording import Recorder, answer_on_wire
 
-_WAIT: Final = 10.0  # seconds, for anything that the broker does
 _PAUSE: Final = 0.3
 _EXPIRES: Final = 30 * 60 * 1_000  # milliseconds that the reply queue outlives its reader
-# What is raised by a driver whose connection is lost under it, beside its own errors.
-LOST: Final = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
 
 
 class PlainSender:
@@ -63,12 +59,12 @@ class PlainSender:
             correlation_id=secrets.token_hex(6),
         )
         try:
-            async with asyncio.timeout(_WAIT):
+            async with asyncio.timeout(WAIT):
                 await self._connected.wait()
                 exchange = self._exchange
                 if exchange is None:
                     return False
-                await exchange.publish(said, f"storage.{messages[0]['action']}", timeout=_WAIT)
+                await exchange.publish(said, f"storage.{messages[0]['action']}", timeout=WAIT)
         except LOST:
             return False
         return True
@@ -76,7 +72,7 @@ class PlainSender:
     async def _publishing(self) -> None:
         while True:
             try:
-                async with await aio_pika.connect(any_host(self._bus), timeout=_WAIT) as connection:
+                async with dialled(self._bus) as connection:
                     channel = await connection.channel(on_return_raises=True)
                     name = f"{self._namespace}.messages"
                     self._exchange = await channel.get_exchange(name, ensure=False)
@@ -92,16 +88,16 @@ class PlainSender:
     async def _listening(self) -> None:
         while True:
             try:
-                async with await aio_pika.connect(any_host(self._bus), timeout=_WAIT) as connection:
+                async with dialled(self._bus) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(prefetch_count=100)
                     queue = await channel.declare_queue(
                         self._reply_to,
                         durable=True,
                         arguments={"x-expires": _EXPIRES},
-                        timeout=_WAIT,
+                        timeout=WAIT,
                     )
-                    await queue.consume(self._on_reply, no_ack=True, timeout=_WAIT)
+                    await queue.consume(self._on_reply, no_ack=True, timeout=WAIT)
                     await closed(connection)
             except LOST:
                 pass
@@ -113,11 +109,3 @@ class PlainSender:
             exchange = self._recorder.known(answer["in_reply_to"])
             if exchange is not None:
                 self._recorder.take(exchange, answer_on_wire(answer))
-
-
-async def closed(connection: AbstractConnection) -> None:
-    """Until a connection is lost."""
-    lost = asyncio.Event()
-    connection.close_callbacks.add(lambda *_why: lost.set())
-    if not connection.is_closed:
-        await lost.wait()

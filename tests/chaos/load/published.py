@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from pamqp.common import FieldTable
 
-from tests.chaos.load.plain import LOST, closed
+from tests.chaos.load.dialling import LOST, WAIT, closed, dialled
 
-_WAIT: Final = 10.0  # seconds, for anything that the broker does
 _PAUSE: Final = 0.3
 _EXPIRES: Final = 10 * 60 * 1_000  # milliseconds that the queue outlives its reader
 _DECLARED: Final = 60.0
@@ -53,11 +51,11 @@ class Published:
     async def _take(self) -> None:
         while True:
             try:
-                async with await aio_pika.connect(self._bus, timeout=_WAIT) as connection:
+                async with dialled(self._bus) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(prefetch_count=200)
                     queue = await self._queue(channel)
-                    await queue.consume(self._on_event, timeout=_WAIT)
+                    await queue.consume(self._on_event, timeout=WAIT)
                     self._bound.set()
                     await closed(connection)
             except LOST:
@@ -67,12 +65,12 @@ class Published:
     async def _queue(self, channel: AbstractChannel) -> AbstractQueue:
         arguments: FieldTable = {"x-queue-type": "quorum", "x-expires": _EXPIRES}
         name = f"{self._namespace}.published.{self._collection}"
-        queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=_WAIT)
+        queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=WAIT)
         # The agents declare it, too; whoever is first.
         exchange = await channel.declare_exchange(
-            f"{self._namespace}.events", "topic", durable=True, timeout=_WAIT
+            f"{self._namespace}.events", "topic", durable=True, timeout=WAIT
         )
-        await queue.bind(exchange, f"{self._collection}.*", timeout=_WAIT)
+        await queue.bind(exchange, f"{self._collection}.*", timeout=WAIT)
         return queue
 
     async def _on_event(self, message: AbstractIncomingMessage) -> None:

@@ -5,12 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-import aio_pika
-
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import HoldfastError
 from tests.chaos.history import Kept
-from tests.chaos.load.hosts import any_host
+from tests.chaos.load.dialling import LOST, WAIT, dialled
 
 PATIENCE: Final = 60.0
 """Seconds within which a system has to come back after the last fault."""
@@ -104,9 +102,9 @@ async def left_in_queue(bus: str, namespace: str) -> int:
 async def _depth(bus: str, queue: str) -> int | None:
     """None where the broker does not say."""
     try:
-        async with await aio_pika.connect(any_host(bus), timeout=PATIENCE) as connection:
+        async with dialled(bus) as connection:
             channel = await connection.channel()
-            declared = await channel.declare_queue(queue, passive=True, timeout=PATIENCE)
+            declared = await channel.declare_queue(queue, passive=True, timeout=WAIT)
             return declared.declaration_result.message_count
-    except (aio_pika.exceptions.AMQPError, OSError, TimeoutError):
+    except LOST:
         return None

@@ -1,0 +1,45 @@
+"""Connections of a plain AMQP client, to whichever host of a URL answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPError
+
+from holdfast_protocol.bus.rabbitmq.hosts import parsed_hosts
+
+WAIT: Final = 10.0
+"""Seconds, for anything that the broker does."""
+# What is raised by a driver whose connection is lost under it, beside its own errors.
+LOST: Final = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+_random: Final = Random()
+
+
+@asynccontextmanager
+async def dialled(bus: str) -> AsyncIterator[AbstractConnection]:
+    """A connection that is open. Raises what is in `LOST`, the last host's."""
+    hosts = list(parsed_hosts(bus))
+    _random.shuffle(hosts)  # one that accepts and then does nothing may not hold it up for ever
+    connection: AbstractConnection | None = None
+    for host in hosts:
+        try:
+            connection = await aio_pika.connect(host, timeout=WAIT)
+            break
+        except LOST:
+            if host is hosts[-1]:
+                raise
+    assert connection is not None
+    async with connection:
+        yield connection
+
+
+async def closed(connection: AbstractConnection) -> None:
+    """Until a connection is lost."""
+    lost = asyncio.Event()
+    connection.close_callbacks.add(lambda *_why: lost.set())
+    if not connection.is_closed:
+        await lost.wait()
