@@ -4,15 +4,15 @@ import asyncio
 import os
 import secrets
 import shutil
-import signal
+import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from localservices import packages, probes
-from localservices.model import ACCOUNT, LOOPBACK, Process, ServiceError
-from localservices.processes import free_ports, is_running, spawn, stop
+from localservices.model import ACCOUNT, LOOPBACK, ServiceError
+from localservices.processes import free_ports
 
 # Debian's wrapper on the PATH switches to a system user; the scripts behind it do not.
 _SCRIPTS = Path("/usr/lib/rabbitmq/bin")
@@ -39,7 +39,7 @@ class Node:
         self._password = password
         self._epmd_port = epmd_port
         self._distribution = free_ports(["distribution"])["distribution"]
-        self._process: Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -48,7 +48,7 @@ class Node:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and is_running(self._process)
+        return self._process is not None and self._process.poll() is None
 
     def prepare(self, cookie: str, names: Sequence[str]) -> None:
         """Write its configuration; once."""
@@ -65,7 +65,7 @@ class Node:
         server = _server()
         if server is None:
             raise ServiceError("rabbitmq-server is missing")
-        self._process = spawn([server], log=self._home / "log", env=self._environment())
+        self._process = _started([server], self._home / "log", self._environment())
 
     async def answers(self) -> None:
         """Until it takes connections. Raises ServiceError when it ends before, or in no time."""
@@ -88,7 +88,7 @@ class Node:
     async def kill(self) -> None:
         """SIGKILL."""
         if self._process is not None:
-            await asyncio.to_thread(stop, self._process, signal.SIGKILL, _CALL)
+            await _ended(self._process)
 
     async def evaluate(self, expression: str) -> str:
         """What an Erlang expression is in this node, as Erlang writes it."""
@@ -164,7 +164,7 @@ class RabbitCluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._epmd_port = free_ports(["epmd"])["epmd"]
-        self._epmd: Process | None = None
+        self._epmd: subprocess.Popen[bytes] | None = None
         password = secrets.token_hex(12)
         self.nodes = tuple(
             Node(f"holdfast{number}", folder / str(number), password, self._epmd_port)
@@ -174,9 +174,12 @@ class RabbitCluster:
     @property
     def url(self) -> str:
         """Of all nodes."""
-        first, *_ = self.nodes
-        head, _, tail = first.url.rpartition(f"{LOOPBACK}:{first.port}")
-        return head + ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes) + tail
+        return self.url_of(self.nodes)
+
+    def url_of(self, nodes: Sequence[Node]) -> str:
+        """One of several nodes."""
+        head, _, _ = nodes[0].url.rpartition("@")
+        return head + "@" + ",".join(f"{LOOPBACK}:{node.port}" for node in nodes) + "/"
 
     async def start(self) -> None:
         """All at once; returns when they have joined and serve. Raises ServiceError."""
@@ -189,11 +192,19 @@ class RabbitCluster:
         for node in self.nodes:
             node.prepare(cookie, names)
         # Started by us and not by a node: only so do we know its pid and can stop it.
-        self._epmd = spawn(
-            [epmd, "-address", LOOPBACK, "-port", str(self._epmd_port)], log=self._folder / "epmd"
-        )
+        address = ("-address", LOOPBACK, "-port", str(self._epmd_port))
+        self._epmd = _started([epmd, *address], self._folder / "epmd", os.environ)
         for node in self.nodes:
             node.launch()
+        for node in self.nodes:
+            await node.answers()
+        await self.complete()
+
+    async def restore(self) -> None:
+        """Start what was killed; returns when all is as it was."""
+        for node in self.nodes:
+            if not node.running:
+                node.launch()
         for node in self.nodes:
             await node.answers()
         await self.complete()
@@ -229,7 +240,7 @@ class RabbitCluster:
         for node in self.nodes:
             await node.kill()
         if self._epmd is not None:
-            await asyncio.to_thread(stop, self._epmd, signal.SIGTERM, _CALL)
+            await _ended(self._epmd)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
 
@@ -242,6 +253,21 @@ async def rabbit_cluster(folder: Path) -> AsyncIterator[RabbitCluster]:
         yield cluster
     finally:
         await cluster.stop()
+
+
+def _started(
+    command: Sequence[str | Path], log: Path, env: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=env
+        )
+
+
+async def _ended(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL."""
+    process.kill()
+    await asyncio.to_thread(process.wait, _CALL)
 
 
 def _server() -> Path | None:
