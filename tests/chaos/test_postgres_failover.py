@@ -2,6 +2,7 @@
 is lost, and the service goes on by itself."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.amqp, pytest.mark.postgres]
 RECOVERY = 5.0  # seconds: what is promised between a database's return and the first success
 PATIENCE = 60.0
 SHORT = 1.5  # seconds in which a commit that can happen has happened
+FAILOVERS = int(os.environ.get("HOLDFAST_TEST_FAILOVERS", "2"))  # there and back
 MESSAGES = 300  # before, between and after the failovers
 
 
@@ -50,7 +52,7 @@ async def test_a_failover_and_one_back_lose_nothing_and_need_nobody(
             await stack.enter_async_context(serving(fresh_amqp_url, pair.url, name))
         load = await stack.enter_async_context(Load(fresh_amqp_url, name, seed=11))
         await load.until(MESSAGES, PATIENCE)
-        for _failover in range(2):
+        for _failover in range(FAILOVERS):
             await pair.primary.kill()
             back = await pair.promote()
             # While the former primary stays down …
