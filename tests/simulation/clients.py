@@ -1,0 +1,169 @@
+"""Client processes of an episode: workers that ask, one message after the other."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from holdfast_protocol.client import AgentClient
+from holdfast_protocol.errors import BusClosedError, HoldfastError
+from tests.chaos.history import Exchange
+from tests.chaos.load.recording import answer_of
+from tests.simulation.broker import SimulatedBroker
+from tests.simulation.bus import SimulatedBus
+from tests.simulation.plans import SENDER, Operation
+from tests.simulation.processes import Process
+from tests.simulation.recording import Recorder
+from tests.simulation.world import World
+
+ATTEMPT: Final = 20.0
+"""Virtual seconds that a client tries on its own."""
+ATTEMPTS: Final = 3
+_PAUSE: Final = 0.25
+_GRACE: Final = 1.0
+"""By how much a request may overrun its timeout."""
+
+
+class ClientProcess:
+    """One client process, over all of its lives: killed, it goes on with what was not begun."""
+
+    def __init__(
+        self,
+        world: World,
+        broker: SimulatedBroker,
+        recorder: Recorder,
+        name: str,
+        operations: Sequence[Operation],
+        elsewhere: Callable[[Operation], None],
+    ) -> None:
+        self._world = world
+        self._broker = broker
+        self._recorder = recorder
+        self._name = name
+        self._elsewhere = elsewhere
+        self._lives = 0
+        self._workers: dict[int, deque[Operation]] = {}
+        for operation in operations:
+            self._workers.setdefault(operation.worker, deque()).append(operation)
+        self._process: Process | None = None
+        self._client: AgentClient | None = None
+        self.done = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin the next life."""
+        self._lives += 1
+        process = self._world.begin(f"{self._name}.{self._lives}")
+        self._process, self._client = process, None
+        process.on_death.append(lambda: self._world.later(0.1, self.start))
+        self._world.loop.create_task(self._live(process), context=process.context)
+
+    def also(self, operation: Operation) -> None:
+        """Send a message of another client again, now."""
+        process, client = self._process, self._client
+        if process is not None and process.alive and client is not None:
+            self._world.loop.create_task(
+                self._repeat(client, operation), context=process.context
+            )
+
+    async def _live(self, process: Process) -> None:
+        while True:
+            try:
+                async with (
+                    SimulatedBus(self._broker, process) as bus,
+                    AgentClient(bus=bus, sender=SENDER, timeout=ATTEMPT) as client,
+                ):
+                    self._client = client
+                    await self._work(process, client)
+                    break
+            except HoldfastError as error:
+                self._world.tell(f"{process.name} cannot open: {error}")
+                await asyncio.sleep(_PAUSE)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+                self._recorder.wrongs.append(f"{process.name} ended: {error!r}")
+                break
+        process.on_death.clear()
+        self.done.set()
+
+    async def _work(self, process: Process, client: AgentClient) -> None:
+        async with asyncio.TaskGroup() as group:
+            for operations in self._workers.values():
+                group.create_task(self._one_after_the_other(process, client, operations))
+
+    async def _one_after_the_other(
+        self, process: Process, client: AgentClient, operations: deque[Operation]
+    ) -> None:
+        while operations:
+            await asyncio.sleep(operations[0].pause)
+            operation = operations.popleft()
+            if operation.again in ("elsewhere", "at once"):
+                self._elsewhere(operation)
+            if operation.cancel_after is not None:
+                asyncio.get_running_loop().create_task(_cancel(client, operation))
+            exchange = self._recorder.begin(operation)
+            await self._ask(process, client, operation, exchange)
+            if operation.again == "afterwards":
+                await self._repeat(client, operation)
+
+    async def _ask(
+        self, process: Process, client: AgentClient, operation: Operation, exchange: Exchange
+    ) -> None:
+        deadline = operation.deadline
+        for _ in range(ATTEMPTS):
+            began, stops = self._world.now, process.stops
+            try:
+                response = await client.request(
+                    "storage",
+                    operation.action,
+                    operation.payload,
+                    message_id=operation.id,
+                    timeout=ATTEMPT,
+                    **({} if deadline is None else {"deadline": deadline}),
+                )
+            except BusClosedError:
+                return
+            except HoldfastError as error:
+                self._world.tell(f"{process.name} {operation.id}: {type(error).__name__}")
+            else:
+                if self._recorder.take(exchange, answer_of(response)):
+                    return
+            took = self._world.now - began
+            if took > ATTEMPT + _GRACE and process.stops == stops:
+                wrong = f"{operation.id} took {took:.3f} s, with a timeout of {ATTEMPT} s"
+                self._recorder.wrongs.append(wrong)
+            deadline = None
+            exchange.repeated += 1
+            await asyncio.sleep(_PAUSE)
+
+    async def _repeat(self, client: AgentClient, operation: Operation) -> None:
+        """Send it again; what comes must be the same."""
+        exchange = self._recorder.begin(operation)
+        exchange.repeated += 1
+        try:
+            response = await client.request(
+                "storage",
+                operation.action,
+                operation.payload,
+                message_id=operation.id,
+                timeout=ATTEMPT,
+            )
+        except HoldfastError:
+            return
+        self._recorder.take(exchange, answer_of(response))
+
+
+async def _cancel(client: AgentClient, operation: Operation) -> None:
+    await asyncio.sleep(operation.cancel_after or 0.0)
+    try:
+        await client.cancel(operation.id)
+    except HoldfastError:
+        return
+
+
+async def insist(client: AgentClient, action: str, payload: dict[str, object]) -> Any:
+    """Result and meta of what must succeed, as nothing bad happens any more."""
+    while True:
+        response = await client.request("storage", action, payload)
+        if response.error_type not in ("unavailable", "overloaded"):
+            response.raise_for_error()
+            return response.result, response.meta
+        await asyncio.sleep(_PAUSE)
