@@ -2,25 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import BusClosedError, HoldfastError
 from tests.chaos.history import Answer, Exchange
+from tests.chaos.load.mischief import Mischief
 from tests.chaos.load.plain import PlainSender
 from tests.chaos.load.recording import Recorder, answer_of, is_write
 
 ATTEMPT: Final = 10.0
 """Seconds that a client tries on its own before it says that there is no answer yet."""
+PATIENCE: Final = 60.0
+"""Seconds after which a message is left to the end."""
 _PAUSE: Final = 0.25  # seconds before what was refused at once is asked again
-_DUPLICATED: Final = 0.04  # the share of the messages that are sent twice on purpose
-_CANCELLED: Final = 0.02  # and of those that somebody tries to cancel
+_MISCHIEF: Final = 0.07  # the share of the writes that do not come in peace
 
 
 class Asker:
-    """Asks for everybody: in peace, twice, or with a cancellation on its heels."""
+    """Asks for everybody."""
 
     def __init__(
         self,
@@ -31,28 +33,21 @@ class Asker:
     ) -> None:
         self._recorder = recorder
         self._clients = clients
-        self._sender = sender
         self._random = Random(seed)
+        self._mischief = Mischief(recorder, clients, sender, self.plainly, self._random)
 
-    async def ask(self, exchange: Exchange, patience: float) -> Answer | None:
-        """The final answer; None when there is none within the patience, in seconds."""
+    async def ask(self, exchange: Exchange) -> Answer | None:
+        """The final answer; None when there is none for now."""
         client = self._random.choice(self._clients)
-        asking = self.plainly(client, exchange, patience)
-        chance = self._random.random()
-        if not is_write(exchange.message) or chance > _DUPLICATED + _CANCELLED:
-            return await asking
-        if chance > _DUPLICATED:
-            await asyncio.gather(asking, self._cancel(client, exchange))
-        else:
-            await self._twice(asking, exchange, patience)
-        return exchange.answer
+        if is_write(exchange.message) and self._random.random() < _MISCHIEF:
+            await self._mischief.do(client, exchange)
+            return exchange.answer
+        return await self.plainly(client, exchange)
 
-    async def plainly(
-        self, client: AgentClient, exchange: Exchange, patience: float
-    ) -> Answer | None:
-        """The same, by one client and without mischief."""
+    async def plainly(self, client: AgentClient, exchange: Exchange) -> Answer | None:
+        """The same, by one client and in peace."""
         message = exchange.message
-        give_up_at = time.monotonic() + patience
+        give_up_at = time.monotonic() + PATIENCE
         while True:
             try:
                 response = await client.request(
@@ -75,28 +70,3 @@ class Asker:
                 return None
             exchange.repeated += 1
             await asyncio.sleep(_PAUSE)
-
-    async def _twice(
-        self, asking: Coroutine[Any, Any, Answer | None], exchange: Exchange, patience: float
-    ) -> None:
-        """At once from somebody else, as two of one array, or when it is answered already."""
-        message = exchange.message
-        exchange.repeated += 1
-        match self._random.randrange(4):
-            case 0:
-                await asyncio.gather(asking, self._sender.publish([message]))
-            case 1:
-                exchange.repeated += 1
-                await asyncio.gather(asking, self._sender.publish([message, message]))
-            case 2:
-                other = self._random.choice(self._clients)
-                await asyncio.gather(asking, self.plainly(other, exchange, patience))
-            case _:
-                await asking
-                await self._sender.publish([message])
-
-    async def _cancel(self, client: AgentClient, exchange: Exchange) -> None:
-        try:
-            await client.cancel(exchange.message["id"])
-        except HoldfastError as error:
-            self._recorder.refusals[f"cancel: {type(error).__name__}"] += 1

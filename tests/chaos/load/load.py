@@ -33,7 +33,6 @@ COLLECTIONS: Final = ("orders", "people", "notes")
 _LOCKERS: Final = 2
 _ASKED_AGAIN: Final = 500  # messages that are sent once more when all is over
 _BURST: Final = 8  # messages that a worker asks at once, at most
-_PATIENCE: Final = 60.0  # seconds after which a worker leaves a message to the end
 _TOO_MANY: Final = 2_000  # unanswered messages: more are not begun
 _LONGEST_WAIT: Final = 600.0
 _PAUSE: Final = 0.2
@@ -206,7 +205,7 @@ class Load:
 
     async def _tell(self, action: str, payload: dict[str, Any]) -> Answer | None:
         exchange = self._record.begin(self._drawer.message(action, payload))
-        return await self._asker.ask(exchange, _PATIENCE)
+        return await self._asker.ask(exchange)
 
     async def _prepare(self) -> None:
         """The records that count."""
@@ -214,10 +213,10 @@ class Load:
             for number in range(COUNTERS):
                 payload = {"collection": collection, "task": {"id": f"c{number}", "hits": 0}}
                 exchange = self._record.begin(self._drawer.message("storage_save", payload))
-                await self._asker.plainly(self._clients[0], exchange, _PATIENCE)
+                await self._asker.plainly(self._clients[0], exchange)
 
     async def _ask(self, exchange: Exchange) -> None:
-        if await self._asker.ask(exchange, _PATIENCE):
+        if await self._asker.ask(exchange):
             self._drawer.learn(exchange)
 
     async def _stop_sending(self) -> None:
@@ -236,7 +235,7 @@ class Load:
         again = Random(self._seed).sample(writes, min(len(writes), _ASKED_AGAIN))
         for exchange in again:
             exchange.repeated += 1
-        asking = (self._asker.plainly(client, e, _PATIENCE) for e in [*waiting, *again])
+        asking = (self._asker.plainly(client, e) for e in [*waiting, *again])
         await asyncio.gather(*asking)
         await self._once.settle(client, self.token)
 

@@ -26,6 +26,7 @@ class Recorder:
         self.rates = Rates()
         self.answered = 0
         self._silent = 0
+        self._executed: set[str] = set()
         self.refusals: Counter[str] = Counter()
         self._by_id: dict[str, Exchange] = {}
         self._news = asyncio.Event()
@@ -47,6 +48,10 @@ class Recorder:
         exchange.expects = "effect"
         self._silent += 1
 
+    def never_expired(self, exchange: Exchange) -> None:
+        """It was executed before its deadline: nobody may say any more that it was not."""
+        self._executed.add(exchange.message["id"])
+
     def known(self, message_id: str) -> Exchange | None:
         """The exchange of a message."""
         return self._by_id.get(message_id)
@@ -56,8 +61,8 @@ class Recorder:
         error_type = answer.get("error_type")
         if error_type in NOT_FINAL:
             self.refusals[str(error_type)] += 1
-            if error_type == "expired" and exchange.answer is not None:
-                exchange.contradictions.append(answer)  # it says that no earlier one was executed
+            if error_type == "expired" and exchange.message["id"] in self._executed:
+                exchange.contradictions.append(answer)
             return False
         now = time.monotonic()
         if exchange.answer is None:
