@@ -4,8 +4,10 @@ The model of the differential suite executes one message after the other. Around
 a question and an answer are placed by chance, so that messages overlap.
 """
 
+import pickle
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -146,7 +148,17 @@ class HonestStore:
 
 
 def honest_history(seed: int, size: int = 200) -> History:
-    """A history that breaks no promise."""
+    """A history that breaks no promise; a new copy each time, to be changed."""
+    history: History = pickle.loads(_pickled(seed, size))
+    return history
+
+
+@lru_cache(maxsize=20)
+def _pickled(seed: int, size: int) -> bytes:
+    return pickle.dumps(_made(seed, size))
+
+
+def _made(seed: int, size: int) -> History:
     random = Random(seed)
     store = HonestStore()
     drawer = Drawer(seed, "m", COLLECTIONS)

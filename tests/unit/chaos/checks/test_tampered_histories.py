@@ -25,13 +25,13 @@ def test_every_tampering_is_named(name: str) -> None:
             done += 1
             found = {violation.promise for violation in check(history)}
             assert promise in found, f"seed {seed}: {found or 'nothing'}"
-        if done == 3:
+        if done == 2:
             return
     assert done, "no history has anything of that kind"
 
 
 @given(seed=st.integers(0, 2**32), name=st.sampled_from(sorted(TAMPERINGS)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_tampering_passes(seed: int, name: str) -> None:
     history = honest_history(seed, 100)
     try:
