@@ -6,10 +6,12 @@ import json
 import logging
 import secrets
 import shlex
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +20,10 @@ import uvloop
 from tests.chaos.options import DURABLE, KINDS, Options
 from tests.chaos.report import Report
 from tests.chaos.run import Run
+from tests.chaos.servers import install_all
 
 _KILLS_A_ROUND: Final = 10
+_LOG_BYTES: Final = 4 * 1024 * 1024
 _QUIET_BEAT: Final = 15.0  # seconds between two lines where nobody watches a terminal
 
 _HELP: Final = """Real processes die while real messages are asked, and every answer is checked.
@@ -44,20 +48,35 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the suite. 0: every promise was kept; 1: one was not; 2: wrong arguments."""
     given = list(sys.argv[1:] if words is None else words)
     arguments = _parser().parse_args(given)
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # lost connections are the purpose
-    logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="holdfast-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # PostgreSQL runs as another user and has to pass through
+    _keep_logs(folder / "load.log")
     options = _options(arguments, folder)
     _say(f"seed {options.seed} · files in {folder}\n")
+    install_all()
     progress = _Progress()
     run = Run(options, _command(given), progress.tell)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(run.run())
+        report = runner.run(_until_told(run))
     progress.end()
     sys.stdout.write(report.as_text() + "\n")
     _write(report, arguments.json)
     return 1 if report.found else 0
+
+
+async def _until_told(run: Run) -> Report:
+    """The whole run; SIGTERM ends it as Ctrl-C does, and all that it started."""
+    running = asyncio.ensure_future(run.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await running
+
+
+def _keep_logs(file: Path) -> None:
+    """Lost connections are what is wanted here: what the clients say of them goes to a file."""
+    handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+    logging.getLogger().addHandler(handler)
 
 
 def _parser() -> argparse.ArgumentParser:

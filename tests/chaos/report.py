@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -44,6 +46,16 @@ class Report:
     calm: list[Calm] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
+    spent: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def spending(self, phase: str) -> Iterator[None]:
+        """Counts the milliseconds of a phase."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spent[phase] += round(1000 * (time.monotonic() - began))
 
     def struck(self, strike: Strike) -> None:
         """Count a fault."""
@@ -77,6 +89,7 @@ class Report:
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
             "rounds": self.round,
+            "spent": {phase: ms / 1000 for phase, ms in self.spent.items()},
             "strikes": dict(self.strikes),
             "longest_away": self.away,
             "operations": dict(self.operations),
@@ -91,7 +104,8 @@ class Report:
 
     def as_text(self) -> str:
         """A few tables, for a person."""
-        lines = [f"seed {self.seed} · {self.round} rounds · {self.seconds / 60:.1f} minutes", ""]
+        lines = [f"seed {self.seed} · {self.round} rounds · {self.seconds / 60:.1f} minutes"]
+        lines += [" · ".join(f"{phase} {ms / 1000:.0f} s" for phase, ms in self.spent.items()), ""]
         lines += _table(
             ("fault", "injected", "longest away s"),
             [

@@ -43,9 +43,11 @@ class Round:
         async with AsyncExitStack() as stack:
             await asyncio.gather(*(self._open(stack, name) for name in self._options.backends))
             await (self._calm() if self._number == 0 else self._storm())
-            histories = await asyncio.gather(*map(self._finished, self.loads))
-        for backend, history in zip(self.loads, histories, strict=True):
-            await self._judge(backend, history)
+            with self._report.spending("finishing"):
+                histories = await asyncio.gather(*map(self._finished, self.loads))
+        with self._report.spending("checks"):
+            for backend, history in zip(self.loads, histories, strict=True):
+                await self._judge(backend, history)
         for backend, load in self.loads.items():
             self._report.operations[backend] += load.answered
             self._report.refusals.update(load.refusals)
@@ -66,15 +68,16 @@ class Round:
     async def _storm(self) -> None:
         wanted = self._options.share(self._options.operations, self._number)
         lanes = lanes_of(self._scene, self._options, self._number)
-        await asyncio.gather(
-            rage(lanes, self._seed, self._struck),
-            *(load.until(wanted, _LONGEST) for load in self.loads.values()),
-        )
-        await self._all_answer_again()
+        with self._report.spending("storm"):
+            await rage(lanes, self._seed, self._struck)
+        with self._report.spending("load after it"):
+            await self._until_answered(wanted)
+            await self._all_answer_again()
         self._measure_first_successes()
 
     async def _calm(self) -> None:
-        seen = await strike_calmly(self._scene, self._options, self.loads, self._struck)
+        with self._report.spending("calm"):
+            seen = await strike_calmly(self._scene, self._options, self.loads, self._struck)
         self._report.calm += seen
         self._measure_first_successes()
         bound = self._options.full_again
@@ -86,6 +89,13 @@ class Round:
     def _struck(self, strike: Strike) -> None:
         self._strikes.append(strike)
         self._report.struck(strike)
+
+    async def _until_answered(self, wanted: int) -> None:
+        """The operations that the storm left to do."""
+        missing = {name: wanted - load.answered for name, load in self.loads.items()}
+        await asyncio.gather(
+            *(load.until(missing[name], _LONGEST) for name, load in self.loads.items())
+        )
 
     async def _all_answer_again(self) -> None:
         """So that the recovery from the last strikes can be measured."""

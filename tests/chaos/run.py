@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from tests.chaos.checks.promises import STANDS
@@ -33,17 +33,23 @@ class Run:
 
     async def run(self) -> Report:
         """Everything; the report says what was found."""
-        async with Scene(self._options, self._died) as scene, self._observed(scene):
-            for number in self._numbers():
-                self.report.round = number
-                self._round = Round(scene, self._options, self.report, number)
-                await self._round.run()
-                if self.report.found and self._options.stop_at_first:
-                    break
+        async with AsyncExitStack() as stack:
+            with self.report.spending("start"):
+                scene = await stack.enter_async_context(Scene(self._options, self._died))
+            await stack.enter_async_context(self._observed(scene))
+            await self._all_rounds(scene)
         self.report.lives = self._memory.lives()
         for violation in self._memory.violations():
             self.report.found.append(Found(0, self._options.seed, "all rounds", violation))
         return self.report
+
+    async def _all_rounds(self, scene: Scene) -> None:
+        for number in self._numbers():
+            self.report.round = number
+            self._round = Round(scene, self._options, self.report, number)
+            await self._round.run()
+            if self.report.found and self._options.stop_at_first:
+                return
 
     def _numbers(self) -> list[int]:
         if self._options.only_round is not None:

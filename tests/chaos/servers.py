@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import aio_pika
+import aiormq
 import asyncpg
-from aio_pika.exceptions import AMQPError
 
 from localservices import packages, probes
 from localservices.model import Record, Service, ServiceError
@@ -27,7 +26,14 @@ from tests.chaos.processes import children_of, end_of, gone
 PATIENCE: Final = 120.0
 """Seconds within which a server has to accept connections, on a busy machine."""
 _POLL: Final = 0.03  # seconds between two tries to connect
-_TRY: Final = 5.0  # seconds for one try
+_TRY: Final = 5  # seconds for one try
+
+
+def install_all() -> None:
+    """Have the programs of all servers on this machine. Raises ServiceError."""
+    services: tuple[Service, ...] = (RabbitMQService(), PostgresService(), RedisService())
+    absent = [service for service in services if not service.installed()]
+    packages.install([name for service in absent for name in service.packages], lambda _line: None)
 
 
 class Server(ABC):
@@ -57,8 +63,6 @@ class Server(ABC):
 
     async def start(self) -> float:
         """Start it; the moment at which it accepted a real connection. Raises ServiceError."""
-        if not self._service.installed():
-            await asyncio.to_thread(packages.install, self._service.packages, lambda _line: None)
         self._home.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._spawn()
         return await self.until_it_answers()
@@ -121,15 +125,39 @@ class RabbitMQ(Server):
     """The broker."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(RabbitMQService(), folder)
+        self._rabbitmq = RabbitMQService()
+        super().__init__(self._rabbitmq, folder)
+
+    async def control(self, *arguments: str) -> None:
+        """Run rabbitmqctl on it. Raises ServiceError."""
+        command, environment = self._rabbitmq.control_command(self._record, self._home, arguments)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise ServiceError(f"rabbitmqctl {arguments[0]}: {said.decode(errors='replace')}")
 
     async def _connect(self) -> None:
         await asyncio.to_thread(probes.amqp, self.url)  # cheaper while nobody listens
+        connection = aiormq.Connection(self.url)
         try:
-            async with await aio_pika.connect(self.url, timeout=_TRY) as connection:
-                await connection.channel()
-        except AMQPError as error:
+            await connection.connect()
+            await connection.channel()
+        except aiormq.exceptions.AMQPError as error:
             raise ServiceError(str(error)) from error
+        finally:
+            await connection.close()
 
 
 class Postgres(Server):
