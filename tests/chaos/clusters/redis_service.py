@@ -1,0 +1,45 @@
+"""Two agent processes on a Redis that fails over, and load on them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from tests.acceptance.serving import serving
+from tests.chaos.load.load import Load
+from tests.services import unique_name
+
+MESSAGES = 300
+"""That are answered before, and again after a failover."""
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where it is."""
+
+    bus: str
+    namespace: str
+
+    @asynccontextmanager
+    async def loaded(self, seed: int) -> AsyncIterator[Load]:
+        """Load on it that has begun. Nobody subscribes: to hear of what is lost ends that."""
+        async with Load(self.bus, self.namespace, seed, follow=False) as load:
+            await load.until(MESSAGES, PATIENCE)
+            yield load
+
+
+@asynccontextmanager
+async def served(bus: str, backend: str) -> AsyncIterator[Service]:
+    """Two processes."""
+    namespace = unique_name()
+    async with AsyncExitStack() as stack:
+        for _process in range(2):
+            await stack.enter_async_context(serving(bus, backend, namespace))
+        yield Service(bus, namespace)
+
+
+def seconds_to_success(load: Load, since: float) -> float:
+    """How long after a moment the first success came."""
+    first = load.first_success_after(since)
+    assert first is not None
+    return first - since

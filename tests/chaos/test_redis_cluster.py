@@ -1,0 +1,134 @@
+"""A Redis Cluster: the service follows its namespace from node to node by itself."""
+
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
+
+import pytest
+import pytest_asyncio
+
+from holdfast_backends.errors import StorageError, UnavailableError
+from holdfast_backends.redis import RedisBackend
+from tests.chaos.checks.check import check
+from tests.chaos.clusters.losses import check_what_is_kept, lost
+from tests.chaos.clusters.redis_cluster import RedisClusterNodes, redis_cluster
+from tests.chaos.clusters.redis_nodes import PASSWORD
+from tests.chaos.clusters.redis_service import (
+    MESSAGES,
+    PATIENCE,
+    Service,
+    seconds_to_success,
+    served,
+)
+from tests.services import unique_name
+
+pytestmark = [pytest.mark.amqp, pytest.mark.redis, pytest.mark.asyncio(loop_scope="module")]
+
+RECOVERY = 5.0  # seconds from the cluster's decision to the first success
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisClusterNodes]:
+    """Three masters, three replicas."""
+    async with redis_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(cluster: RedisClusterNodes, amqp_url: str) -> AsyncIterator[Service]:
+    """Two agent processes on it."""
+    async with served(amqp_url, cluster.url) as service:
+        yield service
+
+
+async def test_a_planned_failover_loses_nothing(
+    cluster: RedisClusterNodes, service: Service
+) -> None:
+    master = await cluster.master_of(service.namespace)
+    async with service.loaded(seed=31) as load:
+        await (await cluster.replica_of(master)).ask("CLUSTER", "FAILOVER")
+        await cluster.switched(service.namespace, master)
+        decided = monotonic()
+        await load.until(MESSAGES, PATIENCE)
+        history = await load.finish()
+    assert check(history) == []
+    assert seconds_to_success(load, decided) < RECOVERY
+
+
+async def test_a_slot_that_moves_to_another_master_takes_everything_along(
+    cluster: RedisClusterNodes, service: Service
+) -> None:
+    await cluster.settled()
+    source = await cluster.master_of(service.namespace)
+    target = await cluster.other_master(source)
+    async with service.loaded(seed=32) as load:
+        await cluster.move_slot(service.namespace, source, target)
+        moved = monotonic()
+        await load.until(MESSAGES, PATIENCE)
+        history = await load.finish()
+    assert await cluster.master_of(service.namespace) is target
+    assert check(history) == []
+    assert seconds_to_success(load, moved) < RECOVERY
+
+
+async def test_a_killed_master_is_followed_by_its_replica(
+    cluster: RedisClusterNodes, service: Service, record_property: Callable[[str, object], None]
+) -> None:
+    await cluster.settled()
+    master = await cluster.master_of(service.namespace)
+    async with service.loaded(seed=33) as load:
+        await master.kill()
+        await cluster.switched(service.namespace, master)
+        decided = monotonic()
+        await load.until(MESSAGES, PATIENCE)
+        await master.start()
+        await load.until(MESSAGES, PATIENCE)
+        history = await load.finish()
+    record_property("acknowledged writes lost", len(lost(history)))
+    assert check_what_is_kept(history) == []
+    assert seconds_to_success(load, decided) < RECOVERY
+
+
+# -- what a store does there -------------------------------------------------------------------
+
+
+async def test_any_node_leads_to_the_one_that_keeps_the_namespace(
+    cluster: RedisClusterNodes,
+) -> None:
+    name = unique_name()
+    for node in cluster.nodes:
+        url = f"redis+cluster://:{PASSWORD}@127.0.0.1:{node.port}"
+        async with RedisBackend(url, namespace=name) as backend:
+            await backend.save({"n": 1})
+            assert backend.capabilities.crash_safe
+            assert not backend.capabilities.survives_failover
+    async with RedisBackend(cluster.url, namespace=name) as backend:
+        assert await backend.count() == len(cluster.nodes)
+
+
+async def test_a_node_is_no_server_of_its_own(cluster: RedisClusterNodes) -> None:
+    name = unique_name()
+    master = await cluster.master_of(name)
+    other = await cluster.other_master(master)
+    url = f"redis://:{PASSWORD}@127.0.0.1:{other.port}"
+    with pytest.raises(StorageError, match=r"begin the URL with redis\+cluster://") as caught:
+        await RedisBackend(url, namespace=name).__aenter__()
+    assert not isinstance(caught.value, UnavailableError)
+
+
+async def test_a_server_is_no_cluster(redis_url: str) -> None:
+    url = redis_url.replace("redis://", "redis+cluster://")
+    with pytest.raises(StorageError, match="begin the URL with redis://") as caught:
+        await RedisBackend(url).__aenter__()
+    assert not isinstance(caught.value, UnavailableError)
+
+
+async def test_a_wrong_password_is_refused(cluster: RedisClusterNodes) -> None:
+    url = cluster.url.replace(PASSWORD, "wrong")
+    with pytest.raises(StorageError, match="refuses this account") as caught:
+        await RedisBackend(url).__aenter__()
+    assert not isinstance(caught.value, UnavailableError)
+
+
+async def test_no_node_there_is_unavailable() -> None:
+    with pytest.raises(UnavailableError):
+        await RedisBackend("redis+cluster://127.0.0.1:1,127.0.0.1:2").__aenter__()
