@@ -15,14 +15,16 @@ from tests.chaos.load.recording import Recorder, answer_of, is_write
 
 ATTEMPT: Final = 10.0
 """Seconds that a client tries on its own before it says that there is no answer yet."""
-PATIENCE: Final = 60.0
-"""Seconds after which a message is left to the end."""
 _PAUSE: Final = 0.25  # seconds before what was refused at once is asked again
 _MISCHIEF: Final = 0.07  # the share of the writes that do not come in peace
 
 
 class Asker:
-    """Asks for everybody."""
+    """Asks for everybody.
+
+    Args:
+        patience: seconds after which a message is left to the end.
+    """
 
     def __init__(
         self,
@@ -30,9 +32,11 @@ class Asker:
         clients: Sequence[AgentClient],
         sender: PlainSender,
         seed: int,
+        patience: float,
     ) -> None:
         self._recorder = recorder
         self._clients = clients
+        self._patience = patience
         self._random = Random(seed)
         self._mischief = Mischief(recorder, clients, sender, self.plainly, self._random)
 
@@ -47,7 +51,7 @@ class Asker:
     async def plainly(self, client: AgentClient, exchange: Exchange) -> Answer | None:
         """The same, by one client and in peace."""
         message = exchange.message
-        give_up_at = time.monotonic() + PATIENCE
+        give_up_at = time.monotonic() + self._patience
         while True:
             try:
                 response = await client.request(

@@ -20,13 +20,7 @@ from tests.chaos.load.once import OnceSender
 from tests.chaos.load.plain import PlainSender
 from tests.chaos.load.published import Published
 from tests.chaos.load.rates import Rates
-from tests.chaos.load.reading import (
-    PATIENCE,
-    left_in_queue,
-    read_dead_letters,
-    read_kept,
-    remove_dead_letters,
-)
+from tests.chaos.load.reading import Reader, left_in_queue
 from tests.chaos.load.recording import Recorder, is_write
 
 COLLECTIONS: Final = ("orders", "people", "notes")
@@ -34,6 +28,7 @@ _LOCKERS: Final = 2
 _ASKED_AGAIN: Final = 500  # messages that are sent once more when all is over
 _BURST: Final = 8  # messages that a worker asks at once, at most
 _TOO_MANY: Final = 2_000  # unanswered messages: more are not begun
+PATIENCE: Final = 60.0
 _LONGEST_WAIT: Final = 600.0
 _PAUSE: Final = 0.2
 _SILENCE: Final = 15.0  # seconds without any event: then no more are expected
@@ -55,6 +50,8 @@ class Load:
         follow: whether subscriptions stand all the time.
         control: the broker's own URL, where `bus` is something before it: for subscriptions and
             for what is read at the end.
+        patience: seconds that a message waits for its answer, before it is left to the end; that
+            it waits there; and that the system may take to be readable again after that.
     """
 
     def __init__(
@@ -68,10 +65,12 @@ class Load:
         collections: Sequence[str] = COLLECTIONS,
         follow: bool = True,
         control: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.token = secrets.token_hex(4)
         self._bus = bus
         self._control = control or bus
+        self._patience = patience
         self._namespace = namespace
         self._workers = workers
         self._client_count = clients
@@ -88,7 +87,7 @@ class Load:
         self._clients: list[AgentClient] = []
         self._sender = PlainSender(bus, namespace, self._record)
         self._once = OnceSender(self._sender, self._record, self._drawer, once)
-        self._asker = Asker(self._record, self._clients, self._sender, seed)
+        self._asker = Asker(self._record, self._clients, self._sender, seed, patience)
         self._sending: asyncio.Task[None] | None = None
         self._working: list[asyncio.Task[None]] = []
         self._enough = False
@@ -169,19 +168,21 @@ class Load:
         await asyncio.gather(*self._working)
         await self._stop_sending()
         client = await self._opened(self._control)
+        reader = Reader(client, self._patience)
         await self._settle(client)
-        kept = {name: await self._kept(client, name) for name in self._collections}
-        letters = await read_dead_letters(client, self.token)
+        await self._once.settle(reader, self.token)
+        kept = {name: await self._kept(reader, name) for name in self._collections}
+        letters = await reader.dead_letters(self.token)
         if letters:
-            await remove_dead_letters(client, "validation_error")
-        left = await left_in_queue(self._control, self._namespace)
+            await reader.remove_refused()
+        left = await left_in_queue(self._control, self._namespace, self._patience)
         return History(self._record.exchanges, kept, letters, left)
 
     # -- parts ---------------------------------------------------------------------------------
 
     async def _opened(self, url: str) -> AgentClient:
         """A client that stays open as long as the load, opened as soon as the broker is there."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self._patience):
             while True:
                 client = AgentClient(url, SENDER, namespace=self._namespace)
                 try:
@@ -237,11 +238,10 @@ class Load:
             exchange.repeated += 1
         asking = (self._asker.plainly(client, e) for e in [*waiting, *again])
         await asyncio.gather(*asking)
-        await self._once.settle(client, self.token)
 
-    async def _kept(self, client: AgentClient, collection: str) -> Kept:
+    async def _kept(self, reader: Reader, collection: str) -> Kept:
         """With what was heard and published of it, once that has come or does not come any more."""
-        kept = await read_kept(client, collection)
+        kept = await reader.kept(collection)
         last = kept.events[-1]["sequence"] if kept.events else 0
         if self._ear is not None:
             await self._ear.until(collection, last, _SILENCE)

@@ -8,17 +8,16 @@ import asyncio
 import time
 from typing import Final
 
-from holdfast_protocol.client import AgentClient
 from tests.chaos.history import Exchange, Message
 from tests.chaos.load.drawing import Drawer
 from tests.chaos.load.plain import PlainSender
-from tests.chaos.load.reading import read_dead_letters, read_events
+from tests.chaos.load.reading import Reader
 from tests.chaos.load.recording import Recorder
 
 _AT_A_TIME: Final = 10
 _EVERY: Final = 150  # answers to others between two bursts: it stops when everybody has to wait
 _MOST_REFUSED: Final = 100  # each is a dead letter, and those are looked at one by one
-PATIENCE: Final = 15.0
+SILENCE: Final = 15.0
 """Seconds without any progress after which nothing more is expected of agents that are there."""
 
 
@@ -43,16 +42,16 @@ class OnceSender:
             while self._recorder.answered < answered + _EVERY:
                 await self._recorder.news()
 
-    async def settle(self, client: AgentClient, token: str) -> None:
+    async def settle(self, reader: Reader, token: str) -> None:
         """Until each that was confirmed has an effect or is dead, or nothing happens any more.
 
         What was not confirmed may have arrived or not: like others it waits for an answer.
         """
         open_, progress_at = len(self._confirmed), time.monotonic()
-        while open_ and time.monotonic() < progress_at + PATIENCE:
-            events = await read_events(client, self._collection)
+        while open_ and time.monotonic() < progress_at + SILENCE:
+            events = await reader.events(self._collection)
             done = {event["message_id"] for event in events}
-            done |= set(await read_dead_letters(client, token))
+            done |= set(await reader.dead_letters(token))
             left = sum(exchange.message["id"] not in done for exchange in self._confirmed)
             if left < open_:
                 open_, progress_at = left, time.monotonic()

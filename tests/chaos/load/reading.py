@@ -10,101 +10,109 @@ from holdfast_protocol.errors import HoldfastError
 from tests.chaos.history import Kept
 from tests.chaos.load.dialling import LOST, WAIT, dialled
 
-PATIENCE: Final = 60.0
-"""Seconds within which a system has to come back after the last fault."""
 _PAUSE: Final = 0.2
 _PAGE: Final = 1_000
-_OF_ONE: Final = frozenset({"validation_error"})
-"""Reasons for which an agent gives up one message, and not a whole array."""
+REFUSED: Final = "validation_error"
+"""The reason of dead letters that the load makes on purpose. Each is one message, no array."""
 
 
 class NotBackError(Exception):
     """The system does not answer any more, long after everything was mended."""
 
 
-async def read_kept(client: AgentClient, collection: str) -> Kept:
-    """A collection as it is. Raises NotBackError."""
-    records: dict[int | str, Mapping[str, Any]] = {}
-    versions: dict[int | str, int] = {}
-    cursor: object = None
-    while True:
-        payload = {"collection": collection, "limit": _PAGE, "with_meta": True, "cursor": cursor}
-        page, meta = await insist(client, "storage_list", payload)
-        records |= {document["id"]: document for document in page}
-        versions |= {facts["id"]: facts["version"] for facts in meta["records"]}
-        cursor = meta["next_cursor"]
-        if cursor is None:
-            return Kept(records, versions, await read_events(client, collection))
+class Reader:
+    """Reads until it is answered. Everything raises NotBackError when the patience is over.
 
+    Args:
+        patience: seconds within which a system has to come back after the last fault.
+    """
 
-async def read_events(client: AgentClient, collection: str) -> list[Mapping[str, Any]]:
-    """All events of a collection, as `storage_events` tells them. Raises NotBackError."""
-    events: list[Mapping[str, Any]] = []
-    after = 0
-    while True:
-        payload = {"collection": collection, "after": after, "limit": _PAGE}
-        page, meta = await insist(client, "storage_events", payload)
-        events += page
-        if not page or page[-1]["sequence"] >= meta["last_sequence"]:
-            return events
-        after = page[-1]["sequence"]
+    def __init__(self, client: AgentClient, patience: float) -> None:
+        self._client = client
+        self._patience = patience
 
+    async def kept(self, collection: str) -> Kept:
+        """A collection as it is."""
+        records: dict[int | str, Mapping[str, Any]] = {}
+        versions: dict[int | str, int] = {}
+        said: dict[str, object] = {"collection": collection, "limit": _PAGE, "with_meta": True}
+        cursor: object = None
+        while True:
+            page, meta = await self.insist("storage_list", said | {"cursor": cursor})
+            records |= {document["id"]: document for document in page}
+            versions |= {facts["id"]: facts["version"] for facts in meta["records"]}
+            cursor = meta["next_cursor"]
+            if cursor is None:
+                return Kept(records, versions, await self.events(collection))
 
-async def insist(client: AgentClient, action: str, payload: Mapping[str, object]) -> Any:
-    """Result and meta of a read that must succeed in the end. Raises NotBackError."""
-    give_up_at = time.monotonic() + PATIENCE
-    while True:
-        try:
-            response = await client.request("storage", action, payload)
-            response.raise_for_error()
-        except HoldfastError as error:
-            if time.monotonic() >= give_up_at:
-                raise NotBackError(f"{action} of {payload}: {error}") from error
-            await asyncio.sleep(_PAUSE)
-        else:
-            return response.result, response.meta
+    async def events(self, collection: str) -> list[Mapping[str, Any]]:
+        """All events of a collection, as `storage_events` tells them."""
+        events: list[Mapping[str, Any]] = []
+        after = 0
+        while True:
+            payload = {"collection": collection, "after": after, "limit": _PAGE}
+            page, meta = await self.insist("storage_events", payload)
+            events += page
+            if not page or page[-1]["sequence"] >= meta["last_sequence"]:
+                return events
+            after = page[-1]["sequence"]
 
+    async def dead_letters(self, token: str) -> dict[str, str]:
+        """The dead letters of one load: message id → reason."""
+        letters, _meta = await self.insist("agent_dead_letters", {"limit": _PAGE})
+        found: dict[str, str] = {}
+        for letter in letters:
+            for message_id in await self._messages_of(letter):
+                if isinstance(message_id, str) and message_id.startswith(token):
+                    found[message_id] = letter["reason"]
+        return found
 
-async def read_dead_letters(client: AgentClient, token: str) -> dict[str, str]:
-    """The dead letters of one load: message id → reason. Raises NotBackError."""
-    letters, _meta = await insist(client, "agent_dead_letters", {"limit": _PAGE})
-    found: dict[str, str] = {}
-    for letter in letters:
-        first = letter["message_id"]
-        if letter["reason"] in _OF_ONE and isinstance(first, str):
-            if first.startswith(token):
-                found[first] = letter["reason"]
-            continue
-        body, _meta = await insist(client, "agent_dead_letter", {"id": letter["id"]})
+    async def remove_refused(self) -> None:
+        """Remove the dead letters that are there on purpose: the next load makes its own."""
+        await self.insist("agent_dead_letters_purge", {"reason": REFUSED})
+
+    async def insist(self, action: str, payload: Mapping[str, object]) -> Any:
+        """Result and meta of a read that must succeed in the end."""
+        give_up_at = time.monotonic() + self._patience
+        while True:
+            try:
+                response = await self._client.request("storage", action, payload)
+                response.raise_for_error()
+            except HoldfastError as error:
+                if time.monotonic() >= give_up_at:
+                    raise NotBackError(f"{action} of {payload}: {error}") from error
+                await asyncio.sleep(_PAUSE)
+            else:
+                return response.result, response.meta
+
+    async def _messages_of(self, letter: Mapping[str, Any]) -> list[object]:
+        """The ids of what a dead letter holds."""
+        if letter["reason"] == REFUSED:
+            return [letter["message_id"]]
+        body, _meta = await self.insist("agent_dead_letter", {"id": letter["id"]})
         said = body.get("message")
-        for message in said if isinstance(said, list) else [said]:
-            message_id = message.get("id") if isinstance(message, dict) else None
-            if isinstance(message_id, str) and message_id.startswith(token):
-                found[message_id] = letter["reason"]
-    return found
+        messages = said if isinstance(said, list) else [said]
+        return [message.get("id") for message in messages if isinstance(message, dict)]
 
 
-async def remove_dead_letters(client: AgentClient, reason: str) -> None:
-    """So that the next load finds its own. Raises NotBackError."""
-    await insist(client, "agent_dead_letters_purge", {"reason": reason})
+async def left_in_queue(bus: str, namespace: str, patience: float) -> int:
+    """How many messages still wait for the agent, once that is none or the patience is over.
 
-
-async def left_in_queue(bus: str, namespace: str) -> int:
-    """How many messages still wait for the agent, once that is none or the patience is over."""
-    give_up_at = time.monotonic() + PATIENCE
+    -1 where the broker does not say.
+    """
+    give_up_at = time.monotonic() + patience
     while True:
         waiting = await _depth(bus, f"{namespace}.agent.storage")
         if waiting == 0 or time.monotonic() >= give_up_at:
-            return -1 if waiting is None else waiting
+            return waiting
         await asyncio.sleep(_PAUSE)
 
 
-async def _depth(bus: str, queue: str) -> int | None:
-    """None where the broker does not say."""
+async def _depth(bus: str, queue: str) -> int:
     try:
         async with dialled(bus) as connection:
             channel = await connection.channel()
             declared = await channel.declare_queue(queue, passive=True, timeout=WAIT)
-            return declared.declaration_result.message_count
+            return declared.declaration_result.message_count or 0
     except LOST:
-        return None
+        return -1
