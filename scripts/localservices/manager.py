@@ -118,10 +118,22 @@ class Manager:
                 return True
             del self._state.records[name]
             return False
-        problem = _problem(service, service.urls(record))
-        if problem is None:
+        is_up = self._answers_in_the_end(service, record)
+        if is_up:
             self._say(f"{name}: already up ({_address(service.urls(record))})")
-        return problem is None
+        return is_up
+
+    def _answers_in_the_end(self, service: Service, record: Record) -> bool:
+        """Whether it answers now, or as soon as it has recovered: to stop a server that is busy
+        with that makes it take longer."""
+        began = time.monotonic()
+        while _problem(service, service.urls(record)) is not None:
+            waited = time.monotonic() - began
+            running = record.processes and all(map(is_running, record.processes.values()))
+            if not running or waited > service.start_timeout:
+                return False
+            time.sleep(_RETRY_PAUSE)
+        return True
 
     def _use_external(self, service: Service, url: str) -> None:
         urls = {service.url_variable: url}

@@ -21,16 +21,6 @@ class PrivateServer:
         self._name = name
         self._folder = folder
 
-    @property
-    def folder(self) -> Path:
-        """Where its data and logs are."""
-        return self._folder / self._name
-
-    @property
-    def pid(self) -> int:
-        """Of its main process, as it was started last."""
-        return int((self._folder / f"{self._name}.pid").read_text())
-
     async def up(self) -> None:
         """Start it, or start it again as it was; returns when it answers."""
         done = await self._run("up", self._name)

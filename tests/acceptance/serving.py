@@ -59,10 +59,14 @@ class Serving:
         assert self._process is not None, "it does not run"
         return self._process.pid
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it ended by itself, or was killed by somebody else."""
-        return self._process is not None and self._process.poll() is not None
+    async def has_ended(self, within: float = 0.0) -> bool:
+        """Whether it ended by itself, or was killed by somebody else, until so many seconds."""
+        assert self._process is not None, "it does not run"
+        try:
+            await asyncio.to_thread(self._process.wait, within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     async def start(self) -> None:
         """Start it, and wait until it says that it is ready."""

@@ -1,56 +1,52 @@
 """The disk of a store is full for a while: nothing acknowledged is lost, nothing half done."""
 
+import os
 import pwd
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.private import PrivateServer
 from tests.acceptance.serving import run_holdfast
 from tests.chaos.faults.abilities import require
 from tests.chaos.faults.connections import postgres
 from tests.chaos.faults.disks import FullDisk, small_disk
-from tests.chaos.struck import struck
-from tests.services import POSTGRES_URL, REDIS_URL
+from tests.chaos.forms import by_form
+from tests.chaos.servers import Postgres, Redis
+from tests.chaos.struck import open_folder, struck
 
 pytestmark = pytest.mark.amqp
 
-
-@pytest.fixture(autouse=True)
-def mounting() -> None:
-    """Every test here mounts a small file system."""
-    require("mount")
-
-
-async def test_sqlite_goes_on_when_its_full_disk_has_room_again(
-    amqp_url: str, tmp_path: Path
-) -> None:
-    with small_disk(tmp_path / "disk", 32) as disk:
-        url = f"sqlite:///{disk.folder / 'store.db'}"
-        async with struck(amqp_url, url) as service:
-            await service.by([FullDisk(disk, "sqlite")] * 2)
-            assert not service.process.has_ended
+_TIMES = by_form(1, 8)
+_SECONDS = by_form(0.7, 3.0)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that other users can pass through: PostgreSQL may have to run as one of them."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-disk-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
+    """Where the servers and their disks are. Every test here mounts a small file system."""
+    require("mount")
+    with open_folder() as name:
+        yield name
+
+
+async def test_sqlite_goes_on_when_its_full_disk_has_room_again(
+    amqp_url: str, folder: Path
+) -> None:
+    with small_disk(folder / "disk", by_form(16, 64)) as disk:
+        async with struck(amqp_url, f"sqlite:///{disk.folder / 'store.db'}") as service:
+            await service.by([FullDisk(disk, "sqlite", seconds=_SECONDS)] * _TIMES)
 
 
 @pytest.mark.redis
 async def test_a_redis_that_its_full_disk_ended_is_used_again(amqp_url: str, folder: Path) -> None:
-    server = PrivateServer("redis", folder / "private")
-    with small_disk(server.folder / "data", 64) as disk:
+    require("servers")
+    server = Redis(folder)
+    with small_disk(folder / "redis" / "data", by_form(32, 128)) as disk:
         try:
-            await server.up()
-            async with struck(amqp_url, server.url(REDIS_URL)) as service:
-                await service.by([FullDisk(disk, "redis", recover=server.up)])
-                assert not service.process.has_ended
+            await server.start()
+            fault = FullDisk(disk, "redis", seconds=_SECONDS, recover=server.until_it_answers)
+            async with struck(amqp_url, server.url) as service:
+                await service.by([fault] * _TIMES)
         finally:
             await server.remove()
 
@@ -59,29 +55,32 @@ async def test_a_redis_that_its_full_disk_ended_is_used_again(amqp_url: str, fol
 async def test_a_postgres_that_its_full_disk_ended_is_used_again(
     amqp_url: str, folder: Path
 ) -> None:
-    server = PrivateServer("postgres", folder / "private")
-    with small_disk(server.folder / "data", 160, owner=_postgres_user()) as disk:
+    require("servers")
+    server = Postgres(folder)
+
+    async def switch_wal() -> None:
+        """The next segment finds no room: that ends the server."""
+        async with postgres(server.url) as connection:
+            await connection.execute("SELECT pg_switch_wal()")
+
+    data = folder / "postgres" / "data"
+    with small_disk(data, by_form(160, 400), owner=_owner()) as disk:
         try:
-            await server.up()
-            url = server.url(POSTGRES_URL)
-
-            async def switch_wal() -> None:
-                """A full segment: the next one finds no room, and that ends the server."""
-                async with postgres(url) as connection:
-                    await connection.execute("SELECT pg_switch_wal()")
-
-            await run_holdfast("migrate", "--backend", url)
-            async with struck(amqp_url, url) as service:
-                fault = FullDisk(disk, "postgres", recover=server.up, press=switch_wal)
-                await service.by([fault])
-                assert not service.process.has_ended
+            await server.start()
+            await run_holdfast("migrate", "--backend", server.url)
+            fault = FullDisk(
+                disk,
+                "postgres",
+                seconds=_SECONDS,
+                recover=server.until_it_answers,
+                press=switch_wal,
+            )
+            async with struck(amqp_url, server.url) as service:
+                await service.by([fault] * _TIMES)
         finally:
             await server.remove()
 
 
-def _postgres_user() -> int | None:
-    """Whom the server runs as: it refuses to run as root."""
-    try:
-        return pwd.getpwnam("postgres").pw_uid
-    except KeyError:
-        return None
+def _owner() -> int | None:
+    """Whom PostgreSQL runs as: root it refuses."""
+    return pwd.getpwnam("postgres").pw_uid if os.geteuid() == 0 else None

@@ -8,6 +8,9 @@ import tempfile
 
 import pytest
 
+from localservices.model import ServiceError
+from tests.chaos.servers import install_all
+
 _TIMEOUT = 10.0  # seconds, for one command
 
 
@@ -22,14 +25,15 @@ def require(what: str) -> None:
     it to a test run on a machine of their own.
 
     Args:
-        what: `mount` or `strace`.
+        what: `mount`, `strace` or `servers`.
     """
     try:
-        {"mount": check_mount, "strace": check_strace}[what]()
+        {"mount": check_mount, "strace": check_strace, "servers": check_servers}[what]()
     except NotHereError as error:
         if not sys.platform.startswith("linux"):
             pytest.skip(f"this fault is for Linux: {error}")
-        if os.environ.get("CI") or (_are_services_required() and shutil.which(what) is None):
+        is_missing = what != "mount" and (what == "servers" or shutil.which(what) is None)
+        if os.environ.get("CI") or (_are_services_required() and is_missing):
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
 
@@ -50,6 +54,14 @@ def check_strace() -> None:
             _run("an error of a system call", *command, good=(0, 124, 130))
         finally:
             other.kill()
+
+
+def check_servers() -> None:
+    """Whether the programs of the servers are here, or could be installed. Raises NotHereError."""
+    try:
+        install_all()
+    except ServiceError as error:
+        raise NotHereError(str(error)) from error
 
 
 def _run(fault: str, *command: str, good: tuple[int, ...] = (0,)) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.chaos.faults.contract import Fault, Strike
 
-Recover = Callable[[], Awaitable[None]]
+Recover = Callable[[], Awaitable[object]]
 """Brings back whatever a fault hit, and returns when it serves; nothing to do where it does."""
 
 _PIECE: Final = 64 * 1024
@@ -104,7 +104,7 @@ class FullDisk(Fault):
         finally:
             await asyncio.to_thread(self._disk.free)
             await self._recover()
-        return Strike(self.kind, struck_at, monotonic())
+        return Strike(self.kind, struck_at, monotonic(), self._of)
 
     async def _keep_full(self, until: float) -> None:
         pressed, half = False, (monotonic() + until) / 2

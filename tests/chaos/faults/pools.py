@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from random import Random
 from time import monotonic
@@ -15,6 +16,7 @@ from tests.chaos.faults.connections import called, postgres, redis
 from tests.chaos.faults.contract import Fault, Strike
 
 _RETAKEN: Final = 0.02  # seconds: as soon as one connection goes, another may take its place
+_AT_ONCE: Final = 8
 _AGENTS: Final = "application_name = 'holdfast'"
 
 
@@ -24,13 +26,16 @@ class Held(Fault):
     Args:
         url: the server, by an account that may do everything.
         seconds: for how long, about.
+        turn: held meanwhile, where others strike the server too.
     """
 
     verb: str
+    at: str
 
-    def __init__(self, url: str, *, seconds: float = 2.0) -> None:
+    def __init__(self, url: str, *, seconds: float = 2.0, turn: asyncio.Lock | None = None) -> None:
         self._url = url
         self._seconds = seconds
+        self._turn = turn if turn is not None else asyncio.Lock()
 
     @property
     def kind(self) -> str:
@@ -39,9 +44,10 @@ class Held(Fault):
 
     async def strike(self, random: Random) -> Strike:
         """As `Fault.strike`."""
-        struck_at = monotonic()
-        await self._hold(self._seconds * random.uniform(0.75, 1.25))
-        return Strike(self.kind, struck_at, monotonic())
+        async with self._turn:
+            struck_at = monotonic()
+            await self._hold(self._seconds * random.uniform(0.75, 1.25))
+            return Strike(self.kind, struck_at, monotonic(), self.at)
 
     @abstractmethod
     async def _hold(self, seconds: float) -> None: ...
@@ -54,6 +60,7 @@ class TakeConnections(Held):
     """Others use all connections that PostgreSQL has, also those that the agents had."""
 
     verb = "take all connections of postgres"
+    at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
         until = monotonic() + seconds
@@ -65,15 +72,21 @@ class TakeConnections(Held):
                 await asyncio.sleep(_RETAKEN)
 
     async def _take_all(self, stack: AsyncExitStack) -> None:
+        """Connect until the server refuses, some at a time: each costs it a proof of password."""
         with suppress(asyncpg.TooManyConnectionsError):
             while True:
-                await stack.enter_async_context(postgres(self._url))
+                coming = [postgres(self._url) for _number in range(_AT_ONCE)]
+                opened = (stack.enter_async_context(connection) for connection in coming)
+                for one in await asyncio.gather(*opened, return_exceptions=True):
+                    if isinstance(one, BaseException):
+                        raise one
 
 
 class TerminateConnections(Held):
     """Somebody terminates the agents' connections, again and again."""
 
     verb = "terminate connections to postgres"
+    at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
         until = monotonic() + seconds
@@ -87,6 +100,7 @@ class LockTables(Held):
     """A foreign transaction holds all tables, so that the whole pool waits for it."""
 
     verb = "lock tables of postgres"
+    at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
         async with postgres(self._url) as connection, connection.transaction():
@@ -98,6 +112,7 @@ class CancelStatements(Held):
     """The processes of the agents' connections are cancelled in the middle of statements."""
 
     verb = "cancel statements of postgres"
+    at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
         until = monotonic() + seconds
@@ -118,6 +133,7 @@ class RefuseClients(Held):
     """Redis accepts no further client, and has closed all that there were."""
 
     verb = "reach maxclients of redis"
+    at = "redis"
 
     async def _hold(self, seconds: float) -> None:
         async with redis(self._url) as server:
@@ -134,6 +150,7 @@ class KillClients(Held):
     """Redis closes all connections, again and again."""
 
     verb = "kill clients of redis"
+    at = "redis"
 
     async def _hold(self, seconds: float) -> None:
         until = monotonic() + seconds
@@ -147,6 +164,7 @@ class PauseClients(Held):
     """Redis answers nobody."""
 
     verb = "pause clients of redis"
+    at = "redis"
 
     async def _hold(self, seconds: float) -> None:
         async with redis(self._url) as server:
@@ -158,6 +176,7 @@ class RunForever(Held):
     """A script of others does not end: Redis answers BUSY until it is killed."""
 
     verb = "keep redis busy"
+    at = "redis"
 
     async def _hold(self, seconds: float) -> None:
         async with redis(self._url) as server, redis(self._url) as other:
@@ -178,3 +197,30 @@ async def _run_forever(server: "Redis") -> None:
 async def _kill_script(server: "Redis") -> None:
     with suppress(ResponseError):  # NOTBUSY: it is over already
         await called(server, "SCRIPT KILL")
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+OF_POSTGRES: Final[tuple[type[Held], ...]] = (
+    TakeConnections,
+    TerminateConnections,
+    LockTables,
+    CancelStatements,
+)
+OF_REDIS: Final[tuple[type[Held], ...]] = (RefuseClients, KillClients, PauseClients, RunForever)
+
+
+class AnyOf(Fault):
+    """One of several faults, as it is drawn; what it tells is what was drawn."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = faults
+
+    @property
+    def kind(self) -> str:
+        """As `Fault.kind`."""
+        return " or ".join(fault.kind for fault in self._faults)
+
+    async def strike(self, random: Random) -> Strike:
+        """As `Fault.strike`."""
+        return await random.choice(self._faults).strike(random)

@@ -1,6 +1,7 @@
 """System calls that fail, or kill who makes them, at the n-th time: by strace."""
 
 import asyncio
+import os
 import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
@@ -15,7 +16,8 @@ from typing import Final
 from tests.chaos.faults.contract import Fault, Strike
 from tests.chaos.faults.disks import Recover, nothing
 
-_ATTACHED: Final = 10.0  # seconds: a bound
+_ENDING: Final = 0.2  # seconds until a strace that lost everybody has ended
+_DETACHED: Final = 2.0  # seconds until strace has let go of everybody
 _POLL: Final = 0.02  # seconds: a log of another process can only be looked at
 
 WRITES: Final = "write,writev,pwrite64,pwritev"
@@ -88,47 +90,51 @@ class FailCalls(Fault):
             await self._inject(options)
         finally:
             await self._recover()
-        return Strike(self.kind, struck_at, monotonic())
+        return Strike(self.kind, struck_at, monotonic(), self._of)
 
     async def _inject(self, options: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="holdfast-strace-") as folder:
             log = Path(folder) / "log"
-            attach = [word for pid in self._pids() for word in ("-p", str(pid))]
+            pids = self._pids()
+            attach = [word for pid in pids for word in ("-p", str(pid))]
             strace = await create_subprocess_exec(
                 "strace", "-f", "-o", str(log), *options, *attach, stdout=DEVNULL, stderr=DEVNULL
             )
             try:
                 await self._wait_for(strace, log)
             finally:
-                await _detached(strace)
-                self.injected += _count(log)
+                await _detached(strace, pids)
+                self.injected += self._count(log)
 
     async def _wait_for(self, strace: Process, log: Path) -> None:
         """Until a call failed, the processes have ended, or patience has."""
         deadline = monotonic() + self._patience
-        while monotonic() < deadline and not _count(log):
+        while monotonic() < deadline and not self._count(log):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
                     await strace.wait()
                     return
 
-
-def children(pid: int) -> list[int]:
-    """A process and those that it started, as the kernel tells them."""
-    tasks = Path(f"/proc/{pid}/task/{pid}/children")
-    return [pid, *map(int, tasks.read_text().split())]
-
-
-def _count(log: Path) -> int:
-    if not log.exists():
-        return 0
-    text = log.read_text(errors="replace")
-    return text.count("(INJECTED)") + text.count("+++ killed by SIGKILL")
+    def _count(self, log: Path) -> int:
+        """How many calls failed, or how many processes (or threads) were killed."""
+        if not log.exists():
+            return 0
+        is_error = self._injection.result.startswith("error")
+        return log.read_text(errors="replace").count("(INJECTED)" if is_error else "+++ killed by")
 
 
-async def _detached(strace: Process) -> None:
-    """End strace; whom it watched goes on. SIGKILL would leave them stopped for good."""
-    with suppress(ProcessLookupError):  # it ended with whom it watched
-        strace.send_signal(signal.SIGINT)
-    async with asyncio.timeout(_ATTACHED):
-        await strace.wait()
+async def _detached(strace: Process, pids: Sequence[int]) -> None:
+    """End strace; whom it watched goes on."""
+    with suppress(TimeoutError):  # it ends by itself with whom it watched, all threads of it
+        async with asyncio.timeout(_ENDING):
+            await strace.wait()
+            return
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError, TimeoutError):
+            strace.send_signal(number)
+            async with asyncio.timeout(_DETACHED):
+                await strace.wait()
+                return
+    for pid in pids:
+        with suppress(ProcessLookupError):  # by a killed strace it may be left stopped
+            os.kill(pid, signal.SIGCONT)

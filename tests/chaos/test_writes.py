@@ -1,0 +1,100 @@
+"""Writes and syncs that fail, or are the last ones: an error means that nobody knows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.serving import run_holdfast
+from tests.chaos.faults.abilities import require
+from tests.chaos.faults.writes import SYNCS, WRITES, FailCalls, Injection
+from tests.chaos.forms import is_long
+from tests.chaos.processes import children_of
+from tests.chaos.servers import Postgres, Redis
+from tests.chaos.struck import open_folder, struck
+
+pytestmark = pytest.mark.amqp
+
+_ALL = [
+    (SYNCS, "error=EIO"),
+    (WRITES, "error=ENOSPC"),
+    (WRITES, "signal=KILL"),
+    (WRITES, "error=EIO"),
+    (SYNCS, "signal=KILL"),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where the files are. Every test here attaches strace to a process."""
+    require("strace")
+    with open_folder() as name:
+        yield name
+
+
+def _injections(*paths: Path) -> list[Injection]:
+    chosen = _ALL * 8 if is_long() else _ALL[:3]
+    highest = 40 if is_long() else 8
+    return [Injection(calls, result, paths, highest) for calls, result in chosen]
+
+
+def _assert_all_were_injected(faults: Sequence[FailCalls]) -> None:
+    missed = [fault.kind for fault in faults if not fault.injected]
+    assert not missed
+
+
+async def test_no_write_is_acknowledged_that_a_sqlite_file_did_not_take(
+    amqp_url: str, folder: Path
+) -> None:
+    file = folder / "store.db"
+    async with struck(amqp_url, f"sqlite:///{file}", mortal=True) as service:
+        faults = [
+            FailCalls("sqlite", lambda: [service.process.pid], injection, recover=service.revive)
+            for injection in _injections(file, folder / "store.db-wal")
+        ]
+        await service.by(faults)
+        _assert_all_were_injected(faults)
+
+
+@pytest.mark.redis
+async def test_agents_outlive_a_redis_whose_log_cannot_be_written(
+    amqp_url: str, folder: Path
+) -> None:
+    require("servers")
+    server = Redis(folder)
+    try:
+        await server.start()
+        (log,) = (folder / "redis" / "data" / "appendonlydir").glob("*.incr.aof")
+        async with struck(amqp_url, server.url) as service:
+            faults = [
+                FailCalls("redis", lambda: [server.pid], injection, recover=server.until_it_answers)
+                for injection in _injections(log)
+            ]
+            await service.by(faults)
+            _assert_all_were_injected(faults)
+    finally:
+        await server.remove()
+
+
+@pytest.mark.postgres
+async def test_agents_outlive_a_postgres_whose_files_cannot_be_written(
+    amqp_url: str, folder: Path
+) -> None:
+    require("servers")
+    server = Postgres(folder)
+
+    def processes() -> list[int]:
+        return [server.pid, *children_of(server.pid)]
+
+    try:
+        await server.start()
+        await run_holdfast("migrate", "--backend", server.url)
+        async with struck(amqp_url, server.url) as service:
+            faults = [
+                FailCalls("postgres", processes, injection, recover=server.until_it_answers)
+                for injection in _injections()
+            ]
+            await service.by(faults)
+            _assert_all_were_injected(faults)
+    finally:
+        await server.remove()
