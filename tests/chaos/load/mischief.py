@@ -10,7 +10,7 @@ from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import HoldfastError
 from tests.chaos.history import Answer, Exchange
 from tests.chaos.load.plain import PlainSender
-from tests.chaos.load.recording import NOT_FINAL, Recorder, answer_of
+from tests.chaos.load.recording import Recorder
 
 Ask = Callable[[AgentClient, Exchange], Awaitable[Answer | None]]
 """Asks until there is an answer, or no patience."""
@@ -95,15 +95,7 @@ class Mischief:
         if message["action"] != "storage_update" or answer is None or answer["status"] == "error":
             return
         payload = {**message["payload"], "changes": {"title": "of another message"}}
-        try:
-            response = await client.request(
-                message["recipient"], message["action"], payload, message_id=message["id"]
-            )
-        except HoldfastError as error:
-            self._recorder.refusals[type(error).__name__] += 1
-            return
-        if response.error_type != "conflict" and response.error_type not in NOT_FINAL:
-            exchange.contradictions.append(answer_of(response))
+        await self._sender.publish_other({**message, "payload": payload}, exchange)
 
     async def _cancel(self, client: AgentClient, exchange: Exchange) -> None:
         """While it is under way."""

@@ -12,11 +12,12 @@ from typing import Final
 import aio_pika
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 
-from tests.chaos.history import Message
+from tests.chaos.history import Exchange, Message
 from tests.chaos.load.dialling import LOST, WAIT, closed, dialled
 from tests.chaos.load.recording import Recorder, answer_on_wire
 
 _PAUSE: Final = 0.3
+_OTHERS: Final = 200  # questions under a used id that may wait for their answers
 _EXPIRES: Final = 30 * 60 * 1_000  # milliseconds that the reply queue outlives its reader
 
 
@@ -33,6 +34,7 @@ class PlainSender:
         self._reply_to = f"{namespace}.reply.plain.{secrets.token_hex(6)}"
         self._exchange: AbstractExchange | None = None
         self._connected = asyncio.Event()
+        self._others: dict[str, Exchange] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,11 +54,26 @@ class PlainSender:
         With `answered` false nobody is to be told the answer.
         """
         body = json.dumps(messages[0] if len(messages) == 1 else list(messages))
+        return await self._send(body, messages[0]["action"], secrets.token_hex(6), answered)
+
+    async def publish_other(self, message: Message, exchange: Exchange) -> None:
+        """Send another message under the id of one that was executed: it has to be refused.
+
+        The answer is known by its correlation id: under the message's id, late answers to the
+        first one may come, too.
+        """
+        if len(self._others) > _OTHERS:
+            self._others.clear()
+        correlation_id = secrets.token_hex(6)
+        self._others[correlation_id] = exchange
+        await self._send(json.dumps(message), message["action"], correlation_id, answered=True)
+
+    async def _send(self, body: str, action: str, correlation_id: str, answered: bool) -> bool:
         said = aio_pika.Message(
             body.encode(),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             reply_to=self._reply_to if answered else None,
-            correlation_id=secrets.token_hex(6),
+            correlation_id=correlation_id,
         )
         try:
             async with asyncio.timeout(WAIT):
@@ -64,7 +81,7 @@ class PlainSender:
                 exchange = self._exchange
                 if exchange is None:
                     return False
-                await exchange.publish(said, f"storage.{messages[0]['action']}", timeout=WAIT)
+                await exchange.publish(said, f"storage.{action}", timeout=WAIT)
         except LOST:
             return False
         return True
@@ -105,6 +122,10 @@ class PlainSender:
 
     async def _on_reply(self, message: AbstractIncomingMessage) -> None:
         body = json.loads(message.body)
+        other = self._others.pop(message.correlation_id or "", None)
+        if other is not None:
+            self._recorder.take_other(other, answer_on_wire(body))
+            return
         for answer in body if isinstance(body, list) else [body]:
             exchange = self._recorder.known(answer["in_reply_to"])
             if exchange is not None:

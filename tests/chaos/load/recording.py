@@ -48,6 +48,12 @@ class Recorder:
         exchange.expects = "effect"
         self._silent += 1
 
+    def take_other(self, exchange: Exchange, answer: Answer) -> None:
+        """An answer to another message under the id of one that was executed: a refusal."""
+        error_type = answer.get("error_type")
+        if error_type != "conflict" and error_type not in NOT_FINAL:
+            exchange.contradictions.append(answer)
+
     def never_expired(self, exchange: Exchange) -> None:
         """It was executed before its deadline: nobody may say any more that it was not."""
         self._executed.add(exchange.message["id"])

@@ -71,3 +71,13 @@ def test_what_names_nobody_to_answer_is_not_waited_for() -> None:
     recorder, exchange = begun(save())
     recorder.expect_effect(exchange)
     assert (exchange.expects, recorder.unanswered) == ("effect", 0)
+
+
+def test_another_message_under_a_used_id_is_a_conflict() -> None:
+    recorder, exchange = begun(save())
+    recorder.take(exchange, success())
+    recorder.take_other(exchange, error("conflict"))
+    recorder.take_other(exchange, error("unavailable"))
+    assert exchange.contradictions == []
+    recorder.take_other(exchange, success())
+    assert exchange.contradictions == [success()]
