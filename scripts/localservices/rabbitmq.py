@@ -67,11 +67,20 @@ class RabbitMQ(Service):
 
     def control(self, record: Record, home: Path, arguments: Sequence[str]) -> int:
         """Replace this process by rabbitmqctl on the private node. Raises ServiceError."""
+        command, environment = self.control_command(record, home, arguments)
+        os.execve(command[0], command, environment)
+
+    def control_command(
+        self, record: Record, home: Path, arguments: Sequence[str]
+    ) -> tuple[list[str], dict[str, str]]:
+        """The command that runs rabbitmqctl on the private node, and its environment.
+
+        Raises ServiceError.
+        """
         script = _script("rabbitmqctl")
         if record.mode != "private" or script is None:
             raise ServiceError("rabbitmqctl works on a private instance only")
-        command = [str(script), "--node", _NODE, *arguments]
-        os.execve(script, command, _environment(record, home))
+        return [str(script), "--node", _NODE, *arguments], _environment(record, home)
 
 
 def _script(name: str) -> Path | None:

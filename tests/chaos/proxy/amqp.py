@@ -1,6 +1,6 @@
 """A proxy in front of RabbitMQ that understands frames."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tests.chaos.proxy.connection import CutError, Screen
 from tests.chaos.proxy.frames import ACK, DELIVER, NACK, PUBLISH, Frame, Frames, Place, Units
@@ -41,14 +41,11 @@ class _Counting:
         self._frames = Frames()
         self._units = Units()
 
-    def _forward(
-        self, frames: Iterator[tuple[Frame, Place]], encode: Callable[[Frame], bytes]
-    ) -> Iterator[bytes]:
+    def _forward(self, frames: Iterator[tuple[Frame, Place]]) -> Iterator[bytes]:
         ready = bytearray()
         for frame, place in frames:
-            raw = encode(frame)
             try:
-                ready += self._counted(raw, place)
+                ready += self._counted(frame.raw, place)
             except _LastError as last:
                 yield bytes(ready) + last.piece
                 raise last.cut from None
@@ -96,10 +93,10 @@ class _Asking(_Counting):
         return self._swaps.holding
 
     def take(self, chunk: bytes) -> Iterator[bytes]:
-        return self._forward(self._swapped(chunk), lambda frame: frame.raw)
+        return self._forward(self._swapped(chunk))
 
     def rest(self) -> Iterator[bytes]:
-        return self._forward(self._swaps.rest(), lambda frame: frame.raw)
+        return self._forward(self._swaps.rest())
 
     def _swapped(self, chunk: bytes) -> Iterator[tuple[Frame, Place]]:
         for frame, place in self._placed(chunk):
@@ -116,7 +113,11 @@ class _Answering(_Counting):
         self._swaps = swaps
 
     def take(self, chunk: bytes) -> Iterator[bytes]:
-        return self._forward(self._placed(chunk), self._swaps.answered)
+        return self._forward(self._translated(chunk))
 
     def rest(self) -> Iterator[bytes]:
         yield from ()
+
+    def _translated(self, chunk: bytes) -> Iterator[tuple[Frame, Place]]:
+        for frame, place in self._placed(chunk):
+            yield from self._swaps.answered(frame, place)

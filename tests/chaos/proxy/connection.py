@@ -172,10 +172,16 @@ class _CutHereError(Exception):
 
 async def _cut(direction: _Direction, armed: Armed) -> None:
     cut = armed.cut
-    end(direction.source, cut.how)
-    await delivered(direction.target)
-    await ignore(direction.target, cut.linger)
-    end(direction.target, cut.how)
+    if cut.how is How.SILENCE:
+        sides = (direction.source, direction.target)
+        await asyncio.gather(*(ignore(side, cut.linger) for side in sides))
+        end(direction.source, How.RESET)
+        end(direction.target, How.RESET)
+    else:
+        end(direction.source, cut.how)
+        await delivered(direction.target)
+        await ignore(direction.target, cut.linger)
+        end(direction.target, cut.how)
     armed.struck.set()
 
 

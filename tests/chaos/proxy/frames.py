@@ -116,18 +116,18 @@ def confirmed(frame: Frame) -> tuple[int, bool]:
     return int.from_bytes(payload[4:12], "big"), bool(payload[12] & 1)
 
 
-def confirming(frame: Frame, tag: int, *, multiple: bool) -> bytes:
+def confirming(frame: Frame, tag: int, *, multiple: bool) -> Frame:
     """An ack or nack like this one, of another tag."""
     payload = frame.payload
     flags = payload[12] & ~1 | multiple
     changed = payload[:4] + tag.to_bytes(8, "big") + bytes([flags])
-    return _HEAD.pack(METHOD, frame.channel, len(changed)) + changed + b"\xce"
+    raw = _HEAD.pack(METHOD, frame.channel, len(changed)) + changed + b"\xce"
+    return Frame(METHOD, frame.channel, raw)
 
 
-def route(frame: Frame) -> tuple[bytes, bool]:
-    """Of a publish: exchange and routing key as they stand there, and whether it is mandatory."""
-    payload = frame.payload
-    return payload[6:-1], bool(payload[-1] & 1)
+def route(frame: Frame) -> bytes:
+    """Of a publish: exchange and routing key as they stand there."""
+    return frame.payload[6:-1]
 
 
 def _end(data: bytes, start: int) -> int | None:

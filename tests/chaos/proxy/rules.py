@@ -25,6 +25,8 @@ class How(StrEnum):
     """As an error: RST."""
     CLOSE = "close"
     """As an end: FIN."""
+    SILENCE = "silence"
+    """Not at all for `Cut.linger` seconds, in which nothing passes any more; then as an error."""
 
 
 class Point(StrEnum):
@@ -50,9 +52,9 @@ LINGER: Final = 0.05
 class Cut:
     """Cut a connection at the n-th of something.
 
-    Whoever sent the n-th thing loses the connection at once. The other end has, before it
-    loses it too, `linger` seconds in which nothing is passed on: so it certainly got what it
-    was to get, and what it says to that is lost.
+    Whoever sent the n-th thing loses the connection at once (not with `How.SILENCE`). The other
+    end has, before it loses it too, `linger` seconds in which nothing is passed on: so it
+    certainly got what it was to get, and what it says to that is lost.
 
     Args:
         n: counted from when the rule was set, from 1.

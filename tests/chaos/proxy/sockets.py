@@ -15,7 +15,7 @@ _LOOK = 0.001  # seconds between two looks at what is under way
 
 def end(connection: socket.socket, how: How) -> None:
     """Close it so that the peer sees `how`; bytes that are still under way may be lost."""
-    if how is How.RESET:
+    if how is not How.CLOSE:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 

@@ -1,28 +1,22 @@
-"""Two publishes of one channel change places; their confirms, too.
+"""Two publishes of one channel change places.
 
 AMQP keeps the order on a channel, so what is simulated is what several connections would do.
-The broker numbers publishes as they arrive, so its confirms of a swapped pair are told to the
-client under each other's numbers. Returns carry no number, and a client may expect them in the
-order of its publishes: so mandatory publishes are swapped only when both go the same way, of
-which the broker returns both or neither.
+What the broker says to them is put right by answering.py.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.chaos.proxy.answering import Answers, Pair
 from tests.chaos.proxy.frames import (
-    ACK,
     CHANNEL_OPEN,
     CONFIRM_SELECT,
     HEADER,
     METHOD,
-    NACK,
     PUBLISH,
     Frame,
     Place,
-    confirmed,
-    confirming,
     route,
 )
 
@@ -36,16 +30,23 @@ class Shuffle:
     random: Random
     share: float = 0.0
     """Of the publishes, those that let the next one pass."""
+    spared: tuple[str, ...] = (".events",)
+    """What publishes to exchanges that end so keeps its order, as it does on any network: events
+    are promised in their order to whoever has a queue."""
     swapped: int = 0
 
 
 @dataclass(slots=True)
 class _Held:
     tag: int
-    route: tuple[bytes, bool]
     frames: list[tuple[Frame, Place]] = field(default_factory=list)
     complete: bool = False
-    overtaken: bool = False
+    overtaken_by: bytes | None = None
+
+    @property
+    def identity(self) -> tuple[bytes, bytes]:
+        """Route and properties."""
+        return route(self.frames[0][0]), self.frames[1][0].payload
 
 
 class Swaps:
@@ -54,7 +55,7 @@ class Swaps:
     def __init__(self, shuffle: Shuffle) -> None:
         self._shuffle = shuffle
         self._published: dict[int, int] = {}  # by channel, in confirm mode
-        self._pairs: dict[int, dict[int, int]] = {}  # by channel: first tag → confirms to come
+        self._answers: dict[int, Answers] = {}  # by channel, in confirm mode
         self._held: dict[int, _Held] = {}
 
     @property
@@ -80,45 +81,40 @@ class Swaps:
     def rest(self) -> Iterator[tuple[Frame, Place]]:
         """What is held, as nothing follows."""
         for channel, held in list(self._held.items()):
-            if not held.overtaken:
+            if held.overtaken_by is None:
                 yield from self._let_go(channel)
 
-    def answered(self, frame: Frame) -> bytes:
-        """The bytes for a frame from the broker."""
-        pairs = self._pairs.get(frame.channel)
-        if not pairs or frame.method not in (ACK, NACK):
-            return frame.raw
-        tag, multiple = confirmed(frame)
-        told = b""
-        if multiple:
-            for earlier in [one for one in pairs if one < tag]:
-                del pairs[earlier]
-            if tag in pairs and tag > 1:
-                told = confirming(frame, tag - 1, multiple=True)
-        for first, other in ((tag, tag + 1), (tag - 1, tag - 1)):
-            if first in pairs:
-                pairs[first] -= 1
-                if not pairs[first]:
-                    del pairs[first]
-                return told + confirming(frame, other, multiple=False)
-        return frame.raw
+    def answered(self, frame: Frame, place: Place) -> Iterator[tuple[Frame, Place]]:
+        """A frame from the broker: the frames that go to the client now."""
+        answers = self._answers.get(frame.channel)
+        if answers is None or answers.idle:
+            yield frame, place
+        else:
+            yield from answers.take(frame, place)
 
     def _count(self, frame: Frame) -> None:
         if frame.method == CHANNEL_OPEN:
             self._published.pop(frame.channel, None)
-            self._pairs.pop(frame.channel, None)
+            self._answers.pop(frame.channel, None)
         elif frame.method == CONFIRM_SELECT:
             self._published[frame.channel] = 0
+            self._answers[frame.channel] = Answers()
         elif frame.method == PUBLISH and frame.channel in self._published:
             self._published[frame.channel] += 1
 
     def _is_chosen(self, frame: Frame) -> bool:
         share = self._shuffle.share
-        return frame.method == PUBLISH and share > 0 and self._shuffle.random.random() < share
+        if frame.method != PUBLISH or share <= 0 or self._is_spared(frame):
+            return False
+        return self._shuffle.random.random() < share
+
+    def _is_spared(self, frame: Frame) -> bool:
+        where = route(frame)
+        return where[1 : 1 + where[0]].decode().endswith(self._shuffle.spared)
 
     def _hold(self, frame: Frame, place: Place) -> None:
         tag = self._published.get(frame.channel, 0)
-        self._held[frame.channel] = _Held(tag, route(frame), [(frame, place)])
+        self._held[frame.channel] = _Held(tag, [(frame, place)])
 
     def _gather(self, held: _Held, frame: Frame, place: Place) -> Iterator[tuple[Frame, Place]]:
         held.frames.append((frame, place))
@@ -127,25 +123,19 @@ class Swaps:
             yield from self._let_go(frame.channel)
 
     def _overtake(self, held: _Held, frame: Frame, place: Place) -> Iterator[tuple[Frame, Place]]:
-        if not held.overtaken and not _may_overtake(held, frame):
-            yield from self._let_go(frame.channel)
-            yield frame, place
-            return
-        if not held.overtaken:
-            held.overtaken = True
+        if held.overtaken_by is None:
+            if frame.method != PUBLISH or self._is_spared(frame):
+                yield from self._let_go(frame.channel)
+                yield frame, place
+                return
+            held.overtaken_by = route(frame)
             self._shuffle.swapped += 1
-            if held.tag:
-                self._pairs.setdefault(frame.channel, {})[held.tag] = 2
+        if frame.type == HEADER and held.tag:
+            pair = Pair(held.tag, held.identity, (held.overtaken_by, frame.payload))
+            self._answers[frame.channel].pairs[held.tag] = pair
         yield frame, place
         if place.last:
             yield from self._let_go(frame.channel)
 
     def _let_go(self, channel: int) -> Iterator[tuple[Frame, Place]]:
         yield from self._held.pop(channel).frames
-
-
-def _may_overtake(held: _Held, frame: Frame) -> bool:
-    if frame.method != PUBLISH:
-        return False
-    (_, held_mandatory), (_, mandatory) = held.route, route(frame)
-    return not (held_mandatory or mandatory) or held.route == route(frame)

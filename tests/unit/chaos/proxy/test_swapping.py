@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.chaos.proxy.frames import METHOD, Frame, Frames, Units, confirmed
+from tests.chaos.proxy.frames import ACK, METHOD, RETURN, Frame, Frames, Units, confirmed
 from tests.chaos.proxy.swapping import Shuffle, Swaps
 
 _SELECT = bytes([0, 85, 0, 10, 0])
@@ -21,9 +21,14 @@ def _publish(key: bytes, body: bytes, *, mandatory: bool = False) -> bytes:
     return _frame(1, method) + _frame(2, header) + (_frame(3, body) if body else b"")
 
 
-def _ack(tag: int, *, multiple: bool) -> Frame:
-    payload = struct.pack(">HHQB", 60, 80, tag, multiple)
-    return Frame(METHOD, 1, _frame(METHOD, payload))
+def _ack(tag: int, *, multiple: bool = False) -> bytes:
+    return _frame(METHOD, struct.pack(">HHQB", 60, 80, tag, multiple))
+
+
+def _return(key: bytes, body: bytes) -> bytes:
+    method = struct.pack(">HHHB", 60, 50, 312, 8) + b"NO_ROUTE" + bytes([0, len(key)]) + key
+    header = struct.pack(">HHQH", 60, 0, len(body), 0)
+    return _frame(1, method) + _frame(2, header) + (_frame(3, body) if body else b"")
 
 
 def _passed(swaps: Swaps, stream: bytes) -> bytes:
@@ -35,16 +40,25 @@ def _passed(swaps: Swaps, stream: bytes) -> bytes:
     )
 
 
+def _heard(swaps: Swaps, stream: bytes) -> list[Frame]:
+    frames, units = Frames(), Units()
+    return [
+        told
+        for frame in frames.feed(stream)
+        for told, _ in swaps.answered(frame, units.place(frame))
+    ]
+
+
 def _told(swaps: Swaps, *acks: tuple[int, bool]) -> list[tuple[int, bool]]:
-    raw = b"".join(swaps.answered(_ack(tag, multiple=multiple)) for tag, multiple in acks)
-    return [confirmed(frame) for frame in Frames().feed(raw)]
+    stream = b"".join(_ack(tag, multiple=multiple) for tag, multiple in acks)
+    return [confirmed(frame) for frame in _heard(swaps, stream)]
 
 
 @pytest.fixture
 def swaps() -> Swaps:
     """After four publishes of which each second one went first: 2 1 4 3."""
     swaps = Swaps(Shuffle(Random(1), share=1))
-    one, two, three, four = (_publish(b"key", b"body %d" % n) for n in range(1, 5))
+    one, two, three, four = (_publish(b"%d" % n, b"body") for n in range(1, 5))
     select = _frame(1, _SELECT)
     assert _passed(swaps, select + one + two + three + four) == select + two + one + four + three
     return swaps
@@ -69,10 +83,39 @@ def test_a_confirm_of_several_whole_pairs_stays_as_it_is(swaps: Swaps) -> None:
     assert _told(swaps, (4, True), (5, False)) == [(4, True), (5, False)]
 
 
-def test_mandatory_publishes_that_go_different_ways_keep_their_order() -> None:
-    swaps = Swaps(Shuffle(Random(1), share=1))
-    one, two = (_publish(key, b"", mandatory=True) for key in (b"a", b"b"))
-    assert _passed(swaps, one + two) + b"".join(f.raw for f, _ in swaps.rest()) == one + two
+def _summary(frames: list[Frame]) -> list[str]:
+    """Acks by their tags, returns by their keys; bodies are left out."""
+    told = []
+    for frame in frames:
+        if frame.method == ACK:
+            tag, multiple = confirmed(frame)
+            told.append(f"ack {tag}{'…' if multiple else ''}")
+        elif frame.method == RETURN:
+            told.append(f"return {frame.payload[-1:].decode()}")
+    return told
+
+
+def test_returns_come_in_the_order_of_the_client_and_before_their_confirms(swaps: Swaps) -> None:
+    stream = (
+        _return(b"2", b"body") + _ack(1) + _return(b"1", b"body") + _ack(2)
+        + _return(b"4", b"body") + _ack(3) + _return(b"3", b"body") + _ack(4)
+    )  # fmt: skip
+    assert _summary(_heard(swaps, stream)) == [
+        "return 1", "ack 1", "return 2", "ack 2", "return 3", "ack 3", "return 4", "ack 4",
+    ]  # fmt: skip
+
+
+def test_a_return_of_the_overtaking_one_waits_for_the_confirm_of_the_other(swaps: Swaps) -> None:
+    stream = _return(b"2", b"body") + _ack(1) + _return(b"4", b"body") + _ack(3)
+    assert _heard(swaps, stream) == []
+    assert _summary(_heard(swaps, _ack(4, multiple=True))) == [
+        "return 2", "ack 2", "return 4", "ack 4", "ack 4…",
+    ]  # fmt: skip
+
+
+def test_a_return_of_the_other_one_changes_nothing(swaps: Swaps) -> None:
+    stream = _ack(1) + _return(b"1", b"body") + _ack(2)
+    assert _summary(_heard(swaps, stream)) == ["ack 2", "return 1", "ack 1"]
 
 
 def test_large_bodies_keep_their_order() -> None:

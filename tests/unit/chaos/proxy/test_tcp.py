@@ -74,7 +74,7 @@ async def test_it_forwards_both_ways_and_passes_the_end_on(echo: TcpProxy) -> No
         (Point.ANSWERED, When.AFTER, b"seco"),
     ],
 )
-@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("how", [How.RESET, How.CLOSE])
 async def test_the_second_chunk_is_cut(
     echo: TcpProxy, point: Point, when: When, how: How, heard: bytes
 ) -> None:
@@ -85,6 +85,18 @@ async def test_the_second_chunk_is_cut(
         async with asyncio.timeout(PATIENCE):
             await armed.struck.wait()
     await _closed(streams)
+
+
+async def test_silence_lasts_until_the_reset(echo: TcpProxy) -> None:
+    silent, other = await _open(echo), await _open(echo)
+    with echo.cutting(Cut(Point.ANSWERED, When.BEFORE, 1, How.SILENCE, linger=0.3)):
+        silence = asyncio.create_task(_heard(silent, b"hello"))
+        done, _ = await asyncio.wait([silence], timeout=0.2)
+        assert not done
+        assert await _say(other, b"others") == b"others"
+        assert await silence == (b"", How.RESET)
+    await _closed(silent)
+    await _closed(other)
 
 
 async def _heard(

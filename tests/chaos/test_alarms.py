@@ -1,0 +1,40 @@
+"""RabbitMQ is out of memory or disk for a while: everybody waits, and goes on."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.chaos.faults.alarms import DiskAlarm, MemoryAlarm
+from tests.chaos.forms import by_form
+from tests.chaos.proxied import proxied
+from tests.chaos.servers import RabbitMQ
+
+pytestmark = pytest.mark.amqp
+
+_SEED = 20261122
+_WHILE = by_form((0.5, 1.0), (2.0, 20.0))  # seconds
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[RabbitMQ]:
+    """One that no other test feels."""
+    server = RabbitMQ(tmp_path / "broker")
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.remove()
+
+
+async def test_nothing_is_lost_while_the_broker_takes_nothing(
+    broker: RabbitMQ, tmp_path: Path
+) -> None:
+    random = Random(_SEED)
+    async with proxied(broker.url, "sqlite", tmp_path, _SEED) as service:
+        for alarm in by_form(1, 10) * (MemoryAlarm, DiskAlarm):
+            answered = service.load.answered
+            strike = await service.by(alarm(broker, seconds=_WHILE), random)
+            assert service.load.answered > answered
+            assert strike.healed_at - strike.struck_at >= _WHILE[0]

@@ -1,0 +1,104 @@
+"""Wall clocks of agents jump: things end early or late, and nothing else goes wrong."""
+
+import asyncio
+import os
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from holdfast_protocol.client import AgentClient
+from holdfast_protocol.errors import HoldfastError, NotFoundError
+from tests.acceptance.stores import DURABLE
+from tests.chaos.faults.abilities import NotHereError
+from tests.chaos.faults.clocks import Clock, JumpClock
+from tests.chaos.forms import by_form, is_long
+from tests.chaos.proxied import proxied
+
+pytestmark = pytest.mark.amqp
+
+_SEED = 20261123
+_TIMEOUT = 10.0
+_PAUSE = 0.1
+
+
+@pytest.mark.parametrize("kind", DURABLE if is_long() else [DURABLE[1]])
+async def test_nothing_is_lost_or_mixed_up_by_clocks_that_jump(
+    kind: str, amqp_url: str, tmp_path: Path
+) -> None:
+    """Two processes, each with a clock of its own; short leases and records that expire."""
+    random = Random(_SEED)
+    clocks = [_clock(tmp_path / f"clock {number}") for number in range(2)]
+    settings = [clock.settings() for clock in clocks]
+    async with (
+        proxied(amqp_url, kind, tmp_path, _SEED, settings) as service,
+        AgentClient(amqp_url, "expiring", namespace=service.namespace) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        expiring = [Expiring(client, number, _SEED) for number in range(4)]
+        tasks = [group.create_task(one.run()) for one in expiring]
+        while_wrong = by_form((0.5, 1.0), (1.0, 5.0))
+        for number in range(by_form(3, 60)):
+            clock = clocks[number % 2]
+            await service.by(JumpClock(clock, seconds=while_wrong, back=number % 3 < 2), random)
+        for clock in clocks:
+            await clock.jump_to(0)
+        for task in tasks:
+            task.cancel()
+    assert all(one.saved for one in expiring)
+
+
+def _clock(file: Path) -> Clock:
+    try:
+        return Clock(file)
+    except NotHereError as error:
+        if os.environ.get("CI") or os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+class Expiring:
+    """Writes a record that may expire, and reads it: it is as it was written last, or gone."""
+
+    def __init__(self, client: AgentClient, number: int, seed: int) -> None:
+        self.saved = 0
+        self._storage = client.storage
+        self._random = Random(f"{seed} {number}")
+        self._asked = 0
+        self._record = f"record {number}"
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._name = f"{self._record} from {self._asked}"
+        self._version = 0
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            try:
+                await self._save()
+                await self._read()
+            except NotFoundError:
+                continue  # it may always have expired, by somebody's clock
+            except HoldfastError:
+                self._begin_anew()  # what was asked may have happened, or may still
+                await asyncio.sleep(_PAUSE)
+
+    async def _save(self) -> None:
+        self._asked += 1
+        document = {"id": self._name, "number": self._asked}
+        seconds = self._random.choice((0.2, 2.0, 600.0, 7200.0))
+        record = await self._storage.save(
+            document, collection="expiring", ttl_seconds=seconds, timeout=_TIMEOUT
+        )
+        self._is_later(record.version)
+        self.saved = self._asked
+
+    async def _read(self) -> None:
+        record = await self._storage.get(self._name, collection="expiring", timeout=_TIMEOUT)
+        assert self.saved == record["number"], f"{record} was read after {self.saved} was saved"
+        assert record.version == self._version, f"{record} had version {self._version}"
+
+    def _is_later(self, version: int) -> None:
+        assert version > self._version, f"version {version} came after {self._version}"
+        self._version = version
