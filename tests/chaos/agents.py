@@ -75,6 +75,7 @@ class Agent:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                start_new_session=True,  # a signal to the suite's group is not meant for it
             )
         return await self._until_ready()
 

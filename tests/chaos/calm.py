@@ -63,7 +63,12 @@ async def _single(
     await asyncio.sleep(_AFTER)
     until = strike.healed_at + _AFTER
     return [
-        Calm(strike.kind, name, usual[name], full_again(load, usual[name], strike.healed_at, until))
+        Calm(
+            strike.kind,
+            name,
+            usual[name],
+            full_again(load.rates, usual[name], strike.healed_at, until),
+        )
         for name, load in loads.items()
         if concerns(strike, name)
     ]

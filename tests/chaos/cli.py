@@ -45,7 +45,7 @@ _EXAMPLES: Final = """examples:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the suite. 0: every promise was kept; 1: one was not; 2: wrong arguments."""
+    """Run the suite. 0: every promise was kept; 1: one was not, or it was interrupted; 2: usage."""
     given = list(sys.argv[1:] if words is None else words)
     arguments = _parser().parse_args(given)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="holdfast-chaos-"))
@@ -57,19 +57,25 @@ def main(words: Sequence[str] | None = None) -> int:
     install_all()
     progress = _Progress()
     run = Run(options, _command(given), progress.tell)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(_until_told(run))
+    is_whole = True
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_told(run))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        is_whole = False
     progress.end()
-    sys.stdout.write(report.as_text() + "\n")
-    _write(report, arguments.json)
-    return 1 if report.found else 0
+    sys.stdout.write(run.report.as_text() + "\n")
+    _write(run.report, arguments.json)
+    if not is_whole:
+        _say("it was ended before its time\n")
+    return 1 if run.report.found or not is_whole else 0
 
 
-async def _until_told(run: Run) -> Report:
+async def _until_told(run: Run) -> None:
     """The whole run; SIGTERM ends it as Ctrl-C does, and all that it started."""
     running = asyncio.ensure_future(run.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-    return await running
+    await running
 
 
 def _keep_logs(file: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.chaos.faults.contract import Strike
-from tests.chaos.load.load import Load
+from tests.chaos.load.rates import Rates
 
 _WINDOW: Final = 3.0  # seconds over which a throughput is taken
 _STEP: Final = 0.25
@@ -33,7 +33,7 @@ def concerns(strike: Strike, backend: str) -> bool:
 
 
 def first_successes(
-    strikes: Sequence[Strike], backend: str, load: Load
+    strikes: Sequence[Strike], backend: str, rates: Rates
 ) -> tuple[list[Recovery], list[Strike]]:
     """Of every strike on a server: the recovery of a backend; and those without a success."""
     mine = [strike for strike in strikes if concerns(strike, backend)]
@@ -42,7 +42,7 @@ def first_successes(
     for strike in mine:
         if strike.kind.endswith(" agent"):
             continue
-        seen = _first_success(strike, mine, load)
+        seen = _first_success(strike, mine, rates)
         if seen is None:
             open_ones.append(strike)
             continue
@@ -56,12 +56,12 @@ def first_successes(
 
 
 def _first_success(
-    strike: Strike, others: Iterable[Strike], load: Load
+    strike: Strike, others: Iterable[Strike], rates: Rates
 ) -> tuple[float, float] | None:
     """When everything was back, and when the first success came after that."""
     several = sorted(others, key=lambda other: other.struck_at)
     back_at = strike.healed_at
-    while (first := load.first_success_after(back_at)) is not None:
+    while (first := rates.first_success_after(back_at)) is not None:
         later = [s.healed_at for s in several if s.struck_at <= first and s.healed_at > back_at]
         if not later:
             return back_at, first
@@ -69,11 +69,11 @@ def _first_success(
     return None
 
 
-def full_again(load: Load, usual: float, healed_at: float, until: float) -> float | None:
+def full_again(rates: Rates, usual: float, healed_at: float, until: float) -> float | None:
     """Seconds after which the throughput was as before, for a while; None when it never was."""
     moment = healed_at
     while moment + _WINDOW <= until:
-        if load.rates.between(moment, moment + _WINDOW) >= FULL * usual:
+        if rates.between(moment, moment + _WINDOW) >= FULL * usual:
             return moment - healed_at
         moment += _STEP
     return None

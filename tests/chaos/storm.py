@@ -8,9 +8,11 @@ from typing import Final
 
 from tests.chaos.faults.contract import Fault, Strike
 from tests.chaos.faults.kills import KillAgent, KillConnection, KillServer
+from tests.chaos.faults.pools import OF_POSTGRES, OF_REDIS, AnyOf
 from tests.chaos.faults.stops import StopAgent, StopServer
 from tests.chaos.options import Options
 from tests.chaos.scene import Scene
+from tests.chaos.servers import Server
 
 _SETTLE: Final = 3.0
 """Seconds before a broker is killed first: a quorum queue that is younger than about one second
@@ -69,4 +71,15 @@ def lanes_of(scene: Scene, options: Options, number: int) -> list[Lane]:
             lanes.append(Lane(StopServer(server), few, _LIFE, _SETTLE))
             if server is scene.postgres:
                 lanes.append(Lane(KillConnection(scene.postgres), few, _LIFE))
+            lanes += [Lane(pool, few, _LIFE, _SETTLE) for pool in _pools(scene, server)]
     return [lane for lane in lanes if lane.strikes]
+
+
+def _pools(scene: Scene, server: Server) -> list[Fault]:
+    """A database that lives and has no connection, lock or moment left for the agents."""
+    if server is scene.postgres:
+        url = scene.postgres.database_url
+        return [AnyOf([fault(url, turn=server.turn) for fault in OF_POSTGRES])]
+    if server is scene.redis:
+        return [AnyOf([fault(server.url, turn=server.turn) for fault in OF_REDIS])]
+    return []

@@ -1,0 +1,58 @@
+"""What counts as the time of a recovery."""
+
+from tests.chaos.faults.contract import Strike
+from tests.chaos.load.rates import Rates
+from tests.chaos.recovery import Recovery, first_successes, full_again
+
+
+def _rates(*successes: float) -> Rates:
+    rates = Rates()
+    for moment in successes:
+        rates.count(moment, success=True)
+    return rates
+
+
+def test_a_recovery_ends_with_the_first_success_after_everything_is_back() -> None:
+    strikes = [Strike("kill redis", 10.0, 11.0, "redis")]
+    recoveries, never = first_successes(strikes, "redis", _rates(9.0, 13.0, 14.0))
+    assert recoveries == [Recovery("kill redis", "redis", 2.0, alone=True)]
+    assert never == []
+
+
+def test_while_another_fault_is_on_the_way_nobody_has_to_answer() -> None:
+    strikes = [
+        Strike("kill redis", 10.0, 11.0, "redis"),
+        Strike("kill rabbitmq", 10.5, 16.0, "rabbitmq"),
+        Strike("stop agent", 15.0, 17.0, "redis"),
+    ]
+    recoveries, _never = first_successes(strikes, "redis", _rates(9.0, 18.0))
+    assert recoveries == [
+        Recovery("kill redis", "redis", 1.0, alone=False),
+        Recovery("kill rabbitmq", "redis", 1.0, alone=False),
+    ]
+
+
+def test_what_hits_another_backend_is_not_on_the_way() -> None:
+    strikes = [
+        Strike("kill redis", 10.0, 11.0, "redis"),
+        Strike("kill postgres", 10.0, 30.0, "postgres"),
+    ]
+    recoveries, _never = first_successes(strikes, "redis", _rates(12.0))
+    assert recoveries == [Recovery("kill redis", "redis", 1.0, alone=True)]
+
+
+def test_a_strike_after_which_nothing_succeeds_is_told() -> None:
+    strike = Strike("kill rabbitmq", 10.0, 11.0, "rabbitmq")
+    assert first_successes([strike], "sqlite", _rates(9.0)) == ([], [strike])
+
+
+def test_full_is_what_the_throughput_was() -> None:
+    rates = Rates()
+    for tenth in range(300):
+        moment = tenth / 10 + 0.05
+        for _answer in range(0 if 10 <= moment < 12 else 1 if moment < 15 else 10):
+            rates.count(moment, success=True)
+    seconds = full_again(rates, usual=100.0, healed_at=12.0, until=30.0)
+    assert seconds is not None
+    assert 2.5 <= seconds <= 3.0
+    assert full_again(rates, usual=200.0, healed_at=12.0, until=30.0) is None
