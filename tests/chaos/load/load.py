@@ -86,7 +86,8 @@ class Load:
         self._stack = AsyncExitStack()
         self._clients: list[AgentClient] = []
         self._sender = PlainSender(bus, namespace, self._record)
-        self._once = OnceSender(self._sender, self._record, self._drawer, once)
+        heard = [] if self._ear is None else self._ear.heard[once]
+        self._once = OnceSender(self._sender, self._record, self._drawer, once, heard)
         self._asker = Asker(self._record, self._clients, self._sender, seed, patience)
         self._sending: asyncio.Task[None] | None = None
         self._working: list[asyncio.Task[None]] = []
