@@ -18,7 +18,14 @@ SEED = 20261121
 _ANSWERS = by_form(30, 200)  # before and after a fault: the service has to come back
 _PATIENCE = 60.0  # seconds for them, on a busy machine
 _DYING = 0.5  # seconds until a killed process is known to be dead
-_TYPED = {"unavailable", "overloaded", "RequestTimeoutError", "UnavailableError", "NoRouteError"}
+_TYPED = {
+    "unavailable",
+    "overloaded",
+    "expired",
+    "RequestTimeoutError",
+    "UnavailableError",
+    "NoRouteError",
+}
 
 
 @dataclass(frozen=True, slots=True)
