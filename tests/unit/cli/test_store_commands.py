@@ -89,6 +89,21 @@ async def test_doctor_of_a_served_system_is_content(fresh_amqp_url: str, tmp_pat
     assert set(findings(done.stdout).values()) == {"ok"}
 
 
+@pytest.mark.amqp
+async def test_doctor_looks_at_each_node_of_a_cluster(fresh_amqp_url: str, tmp_path: Path) -> None:
+    head, _, tail = fresh_amqp_url.rpartition("@")
+    host, _, vhost = tail.partition("/")
+    url = f"{head}@127.0.0.1:1,{host}/{vhost}"
+    done = await holdfast_async("doctor", "--bus", url, "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    told = [(one["level"], one["text"]) for one in json.loads(done.stdout)["findings"]]
+    assert ("warn", "127.0.0.1:1: it cannot be reached") in told
+    assert any(level == "ok" and text.startswith(f"{host}: RabbitMQ") for level, text in told)
+    away = await holdfast_async("doctor", "--bus", f"{head}@127.0.0.1:1,127.0.0.1:2", cwd=tmp_path)
+    assert away.returncode == 1
+    assert "127.0.0.1:2: it cannot be reached" in away.stdout
+
+
 @pytest.mark.postgres
 async def test_doctor_tells_of_a_missing_schema(fresh_postgres_url: str) -> None:
     done = await holdfast_async("doctor", "--bus", NOWHERE, "--backend", fresh_postgres_url)

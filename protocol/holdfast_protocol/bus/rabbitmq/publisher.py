@@ -13,9 +13,10 @@ from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
 from holdfast_protocol.bus.rabbitmq.connection import Link
+from holdfast_protocol.bus.rabbitmq.doubts import Doubts
 from holdfast_protocol.bus.rabbitmq.driver import ConnectionLostError, lost_connections
 from holdfast_protocol.bus.rabbitmq.supervision import Supervisor
-from holdfast_protocol.bus.rabbitmq.topology import declare_exchanges
+from holdfast_protocol.bus.rabbitmq.topology import declare_exchanges, messages_exchange
 from holdfast_protocol.errors import UnavailableError
 
 _MAX_COUNT = 2048
@@ -74,6 +75,8 @@ class Publisher:
         self._under_way = _UnderWay()
         self._id_prefix = uuid.uuid4().hex
         self._ids = itertools.count(1)
+        self._doubts = Doubts()
+        self._messages = messages_exchange(namespace)
         self.supervisor = Supervisor(name, self._open)
 
     def next_message_id(self) -> str:
@@ -130,6 +133,8 @@ class Publisher:
         while True:
             try:
                 await self._publish_once(message)
+                if message.exchange:
+                    self._doubts.accepted(self._route(message))
                 return
             except PublishError as error:
                 raise UnroutableError(message.routing_key) from error
@@ -138,6 +143,8 @@ class Publisher:
                 message.rejected = True
                 if message.rejections is not None and rejections > message.rejections:
                     raise RejectedError(message.routing_key) from error
+                if message.exchange and self._doubts.rejected(self._route(message)):
+                    self.supervisor.recycle()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
             except ConnectionLostError as error:
@@ -175,11 +182,18 @@ class Publisher:
             message.unsure_on = None
             raise
 
+    def _route(self, message: _Message) -> str:
+        """What stands for the queue: of messages the agent, elsewhere the exchange."""
+        if message.exchange != self._messages:
+            return message.exchange
+        return f"{message.exchange}/{message.routing_key.partition('.')[0]}"
+
     async def _open(self) -> Channel:
         return await self._link.open_channel(self._prepare, confirms=True)
 
     async def _prepare(self, channel: Channel) -> None:
         await declare_exchanges(channel, self._namespace)
+        self._doubts.begin()
 
 
 class _UnderWay:
