@@ -227,7 +227,7 @@ class Load:
             await asyncio.gather(self._sending, return_exceptions=True)
 
     async def _settle(self, client: AgentClient) -> None:
-        """Ask what has no answer once more, and some of what has one."""
+        """Ask what has no answer once more, some of what has one, and what was cancelled."""
         waiting = [
             exchange
             for exchange in self._record.exchanges
@@ -235,6 +235,7 @@ class Load:
         ]
         writes = [e for e in self._record.exchanges if e.answer and is_write(e.message)]
         again = Random(self._seed).sample(writes, min(len(writes), _ASKED_AGAIN))
+        again += [e for e in writes if e.answer and e.answer.get("error_type") == "cancelled"]
         for exchange in again:
             exchange.repeated += 1
         asking = (self._asker.plainly(client, e) for e in [*waiting, *again])

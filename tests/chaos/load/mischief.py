@@ -98,8 +98,14 @@ class Mischief:
         await self._sender.publish_other({**message, "payload": payload}, exchange)
 
     async def _cancel(self, client: AgentClient, exchange: Exchange) -> None:
-        """While it is under way."""
-        await asyncio.gather(self._ask(client, exchange), self._say_cancel(client, exchange))
+        """Before it comes or while it is under way; and then it comes once more."""
+        if self._random.random() < 0.5:
+            await self._say_cancel(client, exchange)
+            await self._ask(client, exchange)
+        else:
+            await asyncio.gather(self._ask(client, exchange), self._say_cancel(client, exchange))
+        exchange.repeated += 1
+        await self._sender.publish([exchange.message])
 
     async def _say_cancel(self, client: AgentClient, exchange: Exchange) -> None:
         try:
