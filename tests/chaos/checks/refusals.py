@@ -10,6 +10,9 @@ from tests.chaos.checks.steps import WRITES, Step
 from tests.chaos.history import Violation
 
 _BY_STATE = frozenset({"not_found", "conflict", "validation_error"})
+_FIELDS = frozenset(
+    ("collection", "task", "task_id", "if_version", "fence", "changes", "increment", "append")
+)
 
 
 def refusals(ledger: Ledger, replay: Replay) -> Iterator[Violation]:
@@ -18,6 +21,8 @@ def refusals(ledger: Ledger, replay: Replay) -> Iterator[Violation]:
         assert step.outcome is not None
         if step.outcome["error_type"] not in _BY_STATE or "lock" in step.outcome["details"]:
             continue
+        if not step.payload.keys() <= _FIELDS:
+            continue  # refused for what it says, whatever the store holds
         if _is_invalid(step):
             continue
         if not any(_is_right(step, state) for state in _states(ledger, replay, step)):

@@ -63,7 +63,13 @@ class Published:
             await asyncio.sleep(_PAUSE)
 
     async def _queue(self, channel: AbstractChannel) -> AbstractQueue:
-        arguments: FieldTable = {"x-queue-type": "quorum", "x-expires": _EXPIRES}
+        # One consumer at a time: a new connection may be served before the broker has noticed
+        # the end of the old one, and what that had not acked would come behind what is newer.
+        arguments: FieldTable = {
+            "x-queue-type": "quorum",
+            "x-expires": _EXPIRES,
+            "x-single-active-consumer": True,
+        }
         name = f"{self._namespace}.published.{self._collection}"
         queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=WAIT)
         # The agents declare it, too; whoever is first.

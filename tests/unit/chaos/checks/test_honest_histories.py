@@ -67,6 +67,25 @@ def test_what_was_sent_once_needs_an_effect_or_a_dead_letter() -> None:
     assert check(history) == []
 
 
+def test_what_is_refused_for_what_it_says_depends_on_no_record() -> None:
+    history = honest_history(5)
+    saved = _without_answer(history)
+    kept = history.kept[saved.message["payload"]["collection"]]
+    said = {**saved.message["payload"], "unheard_of": True}
+    refused = Exchange({**saved.message, "id": "refused", "payload": said}, 1.0, 2.0)
+    refused.answer = {
+        "status": "error",
+        "error": "unheard of",
+        "error_type": "validation_error",
+        "details": {"errors": []},
+        "meta": {},
+    }
+    history.exchanges.append(refused)
+    history.dead_letters[saved.message["id"]] = "delivery_limit"
+    assert kept.events
+    assert check(history) == []
+
+
 def test_large_histories_are_checked_in_seconds() -> None:
     history = honest_history(7, 3_000)
     began_at = process_time()
