@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from random import Random
 
@@ -38,7 +39,7 @@ async def test_nothing_is_lost_or_mixed_up_by_clocks_that_jump(
         expiring = [Expiring(client, number, _SEED) for number in range(4)]
         tasks = [group.create_task(one.run()) for one in expiring]
         while_wrong = by_form((0.5, 1.0), (1.0, 5.0))
-        for number in range(by_form(3, 60)):
+        for number in range(by_form(3, 12)):
             clock = clocks[number % 2]
             await service.by(JumpClock(clock, seconds=while_wrong, back=number % 3 < 2), random)
         for clock in clocks:
@@ -52,7 +53,8 @@ def _clock(file: Path) -> Clock:
     try:
         return Clock(file)
     except NotHereError as error:
-        if os.environ.get("CI") or os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES"):
+        required = os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")
+        if sys.platform.startswith("linux") and (required or os.environ.get("CI")):
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
 
