@@ -52,6 +52,7 @@ class Agent:
         self._environment = _clean_environment() | dict(settings)
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
+        self._late: str | None = None
 
     @property
     def name(self) -> str:
@@ -65,7 +66,12 @@ class Agent:
         return None if process is None or process.returncode is not None else process.pid
 
     async def start(self) -> float:
-        """Start it; the moment at which it said that it was ready. Raises AgentDiedError."""
+        """Start it; the moment at which it said that it was ready. Raises AgentDiedError.
+
+        One that runs already is killed first.
+        """
+        await self.kill()
+        self._late = None
         self._ready.unlink(missing_ok=True)
         with self._log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -97,8 +103,10 @@ class Agent:
         self._signal(signal.SIGCONT)
 
     def death(self) -> str | None:
-        """How it ended by itself, with its last lines; None when it did not."""
+        """How it ended by itself or failed to begin, with its last lines; None when it did not."""
         process = self._process
+        if self._late is not None:
+            return self._late
         if process is None or process.returncode is None:
             return None
         return f"agent {self.name} ended with {process.returncode}:\n{self.last_lines()}"
@@ -130,7 +138,8 @@ class Agent:
             if (death := self.death()) is not None:
                 raise AgentDiedError(death)
             if time.monotonic() > give_up_at:
-                raise AgentDiedError(f"agent {self.name} is not ready:\n{self.last_lines()}")
+                self._late = f"agent {self.name} is not ready:\n{self.last_lines()}"
+                raise AgentDiedError(self._late)
             await asyncio.sleep(_POLL)
 
 

@@ -92,10 +92,15 @@ class Round:
 
     async def _until_answered(self, wanted: int) -> None:
         """The operations that the storm left to do."""
-        missing = {name: wanted - load.answered for name, load in self.loads.items()}
-        await asyncio.gather(
-            *(load.until(missing[name], _LONGEST) for name, load in self.loads.items())
-        )
+        await asyncio.gather(*(self._reach(name, wanted) for name in self.loads))
+
+    async def _reach(self, backend: str, wanted: int) -> None:
+        load = self.loads[backend]
+        try:
+            await load.until(wanted - load.answered, _LONGEST)
+        except TimeoutError:
+            text = f"{load.answered:,} of {wanted:,} messages in {_LONGEST:.0f} s without faults"
+            self._found(backend, [Violation(RECOVERY, text)])
 
     async def _all_answer_again(self) -> None:
         """So that the recovery from the last strikes can be measured."""

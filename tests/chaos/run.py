@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from tests.chaos.checks.promises import STANDS
+from tests.chaos.checks.promises import RECOVERY, STANDS
 from tests.chaos.history import Violation
+from tests.chaos.load.reading import NotBackError
 from tests.chaos.memory import Memory
 from tests.chaos.options import Options
 from tests.chaos.report import Found, Report
@@ -47,7 +48,10 @@ class Run:
         for number in self._numbers():
             self.report.round = number
             self._round = Round(scene, self._options, self.report, number)
-            await self._round.run()
+            try:
+                await self._round.run()
+            except (NotBackError, TimeoutError) as error:
+                self._tell_of("all", Violation(RECOVERY, f"a load cannot begin: {error!r}"))
             if self.report.found and self._options.stop_at_first:
                 return
 
@@ -58,8 +62,11 @@ class Run:
         return [*calm, *range(1, self._options.rounds + 1)]
 
     def _died(self, text: str) -> None:
+        self._tell_of("agents", Violation(STANDS, text))
+
+    def _tell_of(self, backend: str, violation: Violation) -> None:
         number = self.report.round
-        found = Found(number, self._options.seed_of(number), "agents", Violation(STANDS, text))
+        found = Found(number, self._options.seed_of(number), backend, violation)
         self.report.found.append(found)
 
     @asynccontextmanager

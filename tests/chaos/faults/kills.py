@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 
-from tests.chaos.agents import Agent
+from tests.chaos.agents import Agent, AgentDiedError
 from tests.chaos.faults.contract import Strike
 from tests.chaos.processes import gone
 from tests.chaos.servers import Postgres, Server
@@ -30,8 +30,15 @@ class KillAgent:
             try:
                 await agent.kill()
             finally:
-                healed_at = await agent.start()
+                healed_at = await _started(agent)
         return Strike(self.kind, struck_at, healed_at, agent.backend)
+
+
+async def _started(agent: Agent) -> float:
+    try:
+        return await agent.start()
+    except AgentDiedError:
+        return time.monotonic()  # whoever watches the processes tells of it
 
 
 class KillServer:

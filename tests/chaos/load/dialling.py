@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import Final
 
@@ -24,17 +24,19 @@ async def dialled(bus: str) -> AsyncIterator[AbstractConnection]:
     """A connection that is open. Raises what is in `LOST`, the last host's."""
     hosts = list(parsed_hosts(bus))
     _random.shuffle(hosts)  # one that accepts and then does nothing may not hold it up for ever
-    connection: AbstractConnection | None = None
     for host in hosts:
-        try:
-            connection = await aio_pika.connect(host, timeout=WAIT)
-            break
-        except LOST:
-            if host is hosts[-1]:
-                raise
-    assert connection is not None
-    async with connection:
-        yield connection
+        async with AsyncExitStack() as stack:
+            connection = aio_pika.Connection(host)
+            # Closed even where it never opened: the driver's own finalizer would not do it well.
+            stack.push_async_callback(connection.close)
+            try:
+                await connection.connect(timeout=WAIT)
+            except LOST:
+                if host is hosts[-1]:
+                    raise
+                continue
+            yield connection
+            return
 
 
 async def closed(connection: AbstractConnection) -> None:
