@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from holdfast_protocol.client import AgentClient
-from holdfast_protocol.errors import HoldfastError
+from holdfast_protocol.errors import HoldfastError, NotFoundError
 from tests.chaos.history import Kept
 from tests.chaos.load.dialling import LOST, WAIT, dialled
 
@@ -46,12 +46,16 @@ class Reader:
                 return Kept(records, versions, await self.events(collection))
 
     async def events(self, collection: str) -> list[Mapping[str, Any]]:
-        """All events of a collection, as `storage_events` tells them."""
+        """All events of a collection, as `storage_events` tells them; lost ones are left out."""
         events: list[Mapping[str, Any]] = []
         after = 0
         while True:
             payload = {"collection": collection, "after": after, "limit": _PAGE}
-            page, meta = await self.insist("storage_events", payload)
+            try:
+                page, meta = await self.insist("storage_events", payload)
+            except NotFoundError as error:
+                after = max(after + 1, _first_kept(error) - 1)
+                continue
             events += page
             if not page or page[-1]["sequence"] >= meta["last_sequence"]:
                 return events
@@ -72,12 +76,14 @@ class Reader:
         await self.insist("agent_dead_letters_purge", {"reason": REFUSED})
 
     async def insist(self, action: str, payload: Mapping[str, object]) -> Any:
-        """Result and meta of a read that must succeed in the end."""
+        """Result and meta of a read that must succeed in the end. Raises NotFoundError."""
         give_up_at = time.monotonic() + self._patience
         while True:
             try:
                 response = await self._client.request("storage", action, payload)
                 response.raise_for_error()
+            except NotFoundError:
+                raise  # an answer
             except HoldfastError as error:
                 if time.monotonic() >= give_up_at:
                     raise NotBackError(f"{action} of {payload}: {error}") from error
@@ -89,10 +95,20 @@ class Reader:
         """The ids of what a dead letter holds."""
         if letter["reason"] == REFUSED:
             return [letter["message_id"]]
-        body, _meta = await self.insist("agent_dead_letter", {"id": letter["id"]})
+        try:
+            body, _meta = await self.insist("agent_dead_letter", {"id": letter["id"]})
+        except NotFoundError:
+            return []  # somebody removed it meanwhile
         said = body.get("message")
         messages = said if isinstance(said, list) else [said]
         return [message.get("id") for message in messages if isinstance(message, dict)]
+
+
+def _first_kept(error: NotFoundError) -> int:
+    """The first event behind a hole."""
+    first = error.details["first_sequence"]
+    assert isinstance(first, int)
+    return first
 
 
 async def left_in_queue(bus: str, namespace: str, patience: float) -> int:
