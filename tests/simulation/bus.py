@@ -180,6 +180,8 @@ class SimulatedBus:
         def effect() -> SimulatedConsumer:
             consumer = SimulatedConsumer(self._broker, self._process, connect)
             self._consumers.append(consumer)
+            if not self._is_open:
+                consumer.close()  # who asked for it is gone
             return consumer
 
         return await self._wire.call("open", effect)

@@ -16,9 +16,9 @@ from tests.simulation.processes import Process
 from tests.simulation.recording import Recorder
 from tests.simulation.world import World
 
-ATTEMPT: Final = 20.0
+ATTEMPT: Final = 8.0
 """Virtual seconds that a client tries on its own."""
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 2
 _PAUSE: Final = 0.25
 _GRACE: Final = 1.0
 """By how much a request may overrun its timeout."""

@@ -36,8 +36,8 @@ _MENDING: Final = 600.0
 """Virtual seconds within which everything must be answered once nothing bad happens any more."""
 _COMING_BACK: Final = 30.0
 """Virtual seconds within which every agent serves again."""
-_LONGEST_STORM: Final = 6_000.0
-"""Virtual seconds within which all clients must be through, whatever happens."""
+_LONGEST_STORM: Final = 120.0
+"""Virtual seconds after which nothing bad happens any more, however much is still to be done."""
 _COLLECTIONS: Final = 5
 _LONGEST_AWAY: Final = 12.0
 SANE: Final = "nothing ends in a defect of its own"
@@ -147,7 +147,8 @@ class _Episode:
         for begun in (*self._agents, ear, *self._clients):
             begun.start()
         world.later(0.5, self._weather, broker, database)
-        async with asyncio.timeout(_LONGEST_STORM):
+        world.later(_LONGEST_STORM, world.calm)
+        async with asyncio.timeout(_LONGEST_STORM + _MENDING):
             for client in self._clients:
                 await client.done.wait()
         world.calm()

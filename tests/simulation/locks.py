@@ -7,12 +7,13 @@ from collections.abc import Sequence
 class Ticket:
     """Somebody's turn. `names` None is everything."""
 
-    __slots__ = ("granted", "is_held", "names")
+    __slots__ = ("granted", "is_given_up", "is_held", "names")
 
     def __init__(self, names: Sequence[str] | None, granted: "asyncio.Future[None]") -> None:
         self.names = None if names is None else frozenset(names)
         self.granted = granted
         self.is_held = False
+        self.is_given_up = False
 
     def excludes(self, other: "Ticket") -> bool:
         """Whether both cannot be held at once."""
@@ -27,18 +28,18 @@ class LockTable:
     def __init__(self) -> None:
         self._tickets: list[Ticket] = []
 
-    def ask(self, names: Sequence[str] | None, granted: "asyncio.Future[None]") -> Ticket:
+    def ask(self, ticket: Ticket) -> None:
         """Take a turn; `granted` is done when it has come."""
-        ticket = Ticket(names, granted)
-        self._tickets.append(ticket)
-        self._grant()
-        return ticket
+        if not ticket.is_given_up:
+            self._tickets.append(ticket)
+            self._grant()
 
     def release(self, ticket: Ticket) -> None:
-        """Give it back, or give up waiting. Twice is harmless."""
+        """Give it back, or give up waiting, or asking. Twice is harmless."""
+        ticket.is_given_up = True
+        ticket.is_held = False
         if ticket in self._tickets:
             self._tickets.remove(ticket)
-            ticket.is_held = False
             self._grant()
 
     def is_taken(self, name: str) -> bool:

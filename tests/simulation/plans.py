@@ -194,6 +194,9 @@ def _batch(random: Random) -> dict[str, Any]:
         action, payload = _single(random, reads=False)
         if random.random() < 0.7:
             payload["collection"] = collection
+        if isinstance(payload.get("task_id", payload.get("task", {}).get("id")), int):
+            # An id that the batch itself gave out before: nobody can tell which version it has.
+            payload.pop("if_version", None)
         operations.append({"action": action, "payload": payload})
     return {
         "operations": operations,

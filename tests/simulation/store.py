@@ -258,20 +258,17 @@ class SimulatedStore:
 
     async def _lock(self, names: Sequence[str] | None) -> Ticket:
         table = self.database.table
-        ticket = await self.call("begin", lambda: self._ask(names))
+        ticket = Ticket(names, self.database.world.loop.create_future())
+        self._tickets.append(ticket)
         try:
+            await self.call("begin", lambda: table.ask(ticket))
             async with asyncio.timeout(PATIENCE):
                 await ticket.granted
         except BaseException as error:
-            table.release(ticket)
+            self._release(ticket)
             if isinstance(error, TimeoutError):
                 raise UnavailableError("the database did not answer: locked") from error
             raise
-        return ticket
-
-    def _ask(self, names: Sequence[str] | None) -> Ticket:
-        ticket = self.database.table.ask(names, self.database.world.loop.create_future())
-        self._tickets.append(ticket)
         return ticket
 
     def let_go(self, ticket: Ticket) -> None:

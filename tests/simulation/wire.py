@@ -85,9 +85,9 @@ class Wire:
                 world.later(wait, self._arrive, fault, effect, future, gives_up)
             return
         kind = None if fault is None else fault.kind
-        if kind == "killed-before":
+        if kind == "killed-before" and self._process.is_mortal:
             world.kill(self._process)
-        elif kind == "lost":
+        elif kind in ("lost", "killed-before"):
             self._fail_later(fault, future, "lost")
         else:
             self._take_effect(fault, effect, future)
@@ -102,9 +102,9 @@ class Wire:
             result = effect()
         except Exception as caught:  # noqa: BLE001 - it is the caller's
             error = caught
-        if kind == "killed-after":
+        if kind == "killed-after" and self._process.is_mortal:
             self._world.kill(self._process)
-        elif kind in ("unconfirmed", "late"):
+        elif kind in ("unconfirmed", "late", "killed-after"):
             self._fail_later(fault, future, "unconfirmed")
         elif not future.done():
             if error is not None:

@@ -129,6 +129,8 @@ class World:
 
     def calm(self) -> None:
         """From now on nothing bad happens; what is stopped goes on."""
+        if self.faults.is_calm:
+            return
         self.tell("calm")
         self.faults.is_calm = True
         for process in self.processes:
