@@ -45,6 +45,11 @@ class Struck:
             await self.load.until(_ANSWERS, _PATIENCE)
         return strikes
 
+    async def has_noticed(self) -> bool:
+        """Whether it met a store that failed it: a fault that nobody meets shows nothing."""
+        await self.process.said("trying again")
+        return True
+
     async def revive(self) -> None:
         """Start the process again if it has ended."""
         if await self.process.has_ended(_DYING):

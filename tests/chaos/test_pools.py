@@ -37,6 +37,7 @@ async def test_agents_outlive_a_postgres_that_has_nothing_left_for_them(
         faults = [fault(server.url, seconds=_SECONDS) for fault in OF_POSTGRES]
         async with struck(amqp_url, server.url) as service:
             await service.by(faults * _TIMES)
+            assert await service.has_noticed()
     finally:
         await server.remove()
 
@@ -51,5 +52,6 @@ async def test_agents_outlive_a_redis_that_has_nothing_left_for_them(
         faults = [fault(server.url, seconds=_SECONDS) for fault in OF_REDIS]
         async with struck(amqp_url, server.url) as service:
             await service.by(faults * _TIMES)
+            assert await service.has_noticed()
     finally:
         await server.remove()

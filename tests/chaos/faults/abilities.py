@@ -50,8 +50,9 @@ def check_strace() -> None:
     with subprocess.Popen(["sleep", "60"]) as other:
         try:
             # It would stay until the other ends; `timeout` ends it, which is no failure.
-            command = ["timeout", "--signal=INT", "0.3", "strace", "-p", str(other.pid)]
-            _run("an error of a system call", *command, good=(0, 124, 130))
+            command = ["timeout", "--signal=INT", "--kill-after=2", "0.3"]
+            command += ["strace", "-p", str(other.pid)]
+            _run("an error of a system call", *command, good=(0, 124, 130, 137))
         finally:
             other.kill()
 
