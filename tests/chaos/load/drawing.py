@@ -1,6 +1,7 @@
 """Messages by chance: what they say depends on the seed, and on what was answered before."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -30,6 +31,7 @@ class Drawer:
         self._numbers = itertools.count(1)
         self._collections = list(collections)
         self._seen: dict[str, dict[int | str, int]] = {name: {} for name in collections}
+        self._gone: dict[str, deque[int | str]] = {name: deque(maxlen=20) for name in collections}
         self._pages = {name: Pages(name, self._random) for name in collections}
 
     def draw(self) -> Message:
@@ -72,6 +74,7 @@ class Drawer:
         seen = self._seen[step.collection]
         if step.action == "storage_delete":
             seen.pop(result["id"], None)
+            self._gone[step.collection].append(result["id"])
         elif isinstance(result, dict):
             if not is_counter(result["id"]):
                 seen[result["id"]] = meta["version"]
@@ -144,6 +147,9 @@ class Drawer:
 
     def _delete(self, collection: str) -> Drawn:
         record_id = self._chosen(collection)
+        numbers = [known for known in self._seen[collection] if isinstance(known, int)]
+        if numbers and self._random.random() < 0.3:
+            record_id = max(numbers)  # an id that is free again would be given to the next
         payload: dict[str, Any] = {"collection": collection, "task_id": record_id}
         if self._random.random() < 0.2:
             payload["if_version"] = max(1, self._version(collection, record_id))
@@ -165,8 +171,10 @@ class Drawer:
         return f"w{self._random.randrange(1_000)}"
 
     def _chosen(self, collection: str) -> int | str:
-        """Mostly a record that was there a moment ago; sometimes any of a few names."""
-        seen = self._seen[collection]
+        """Mostly a record that was there a moment ago; sometimes one that was, or a few names."""
+        seen, gone = self._seen[collection], self._gone[collection]
+        if gone and self._random.random() < 0.08:
+            return self._random.choice(gone)
         if seen and self._random.random() < 0.9:
             return self._random.choice(list(seen))
         return f"own-{self._random.randrange(20)}"
