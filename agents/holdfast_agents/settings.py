@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     backend: SecretStr = Field(
         default=SecretStr("sqlite:///holdfast.db"),
         description="URL of the store: sqlite:///file, postgresql://…, redis://…, memory://;"
-        " postgresql://user:password@host:port,host:port/database has several hosts",
+        " postgresql://user:password@host:port,host:port/database has several hosts,"
+        " so have redis+sentinel://:password@host:port,host:port/mymaster/0 (and"
+        " ?sentinel_password=…) and redis+cluster://:password@host:port,host:port/",
     )
     agents: Annotated[tuple[Name, ...], NoDecode] = Field(
         default=("storage",), min_length=1, description="names of agents, separated by commas"

@@ -1,4 +1,5 @@
-"""The Redis backend: one Redis server (6.2 or later), no modules."""
+"""The Redis backend: one server (6.2 or later), servers behind sentinels, or a cluster; no
+modules."""
 
 from .backend import (
     DEFAULT_EVENT_RETENTION_SECONDS,
@@ -15,7 +16,8 @@ class RedisBackend(StoreBackend):
     """Keeps documents in Redis, under keys that begin with `{namespace}`.
 
     Args:
-        url: `redis://[:password@]host:port/db` or `rediss://…`.
+        url: `redis://[:password@]host:port/db`, `redis+sentinel://[:password@]host:port,…/name/db`
+            or `redis+cluster://[:password@]host:port,…/`; with TLS `rediss…`.
         namespace: the prefix of all keys; a `?namespace=` in the URL wins.
         pool_size: connections, at most.
         allow_unsafe: also open a Redis that may lose what it acknowledged.
@@ -53,7 +55,7 @@ class RedisBackend(StoreBackend):
 
 
 def open_redis(url: str, options: BackendOptions) -> RedisBackend:
-    """The factory of `redis://` and `rediss://` URLs.
+    """The factory of `redis://`, `redis+sentinel://`, `redis+cluster://` URLs, and `rediss…`.
 
     Raises:
         InvalidValueError: the URL or the namespace is malformed.

@@ -1,5 +1,7 @@
 """A Redis Cluster: the service follows its namespace from node to node by itself."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
@@ -103,6 +105,23 @@ async def test_any_node_leads_to_the_one_that_keeps_the_namespace(
             assert not backend.capabilities.survives_failover
     async with RedisBackend(cluster.url, namespace=name) as backend:
         assert await backend.count() == len(cluster.nodes)
+
+
+async def test_whoever_is_cancelled_while_connecting_leaves_nothing_open(
+    cluster: RedisClusterNodes,
+) -> None:
+    for turns in range(0, 200, 5):
+        opening = asyncio.create_task(_open_and_close(cluster.url))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+    gc.collect()  # what is left open warns now
+
+
+async def _open_and_close(url: str) -> None:
+    async with RedisBackend(url, namespace="cancelled"):
+        pass
 
 
 async def test_a_node_is_no_server_of_its_own(cluster: RedisClusterNodes) -> None:

@@ -1,6 +1,7 @@
 """Redis behind sentinels: the service follows the master by itself; what that may cost."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -121,6 +122,23 @@ async def test_a_demoted_master_answers_no_reads(group: SentinelGroup) -> None:
         stack.push_async_callback(master.ask, "REPLICAOF", "NO", "ONE")
         with pytest.raises(UnavailableError, match="does not serve now"):
             await backend.list_all()
+
+
+async def test_whoever_is_cancelled_while_connecting_leaves_nothing_open(
+    group: SentinelGroup,
+) -> None:
+    for turns in range(0, 200, 5):
+        opening = asyncio.create_task(_open_and_close(group.url))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+    gc.collect()  # what is left open warns now
+
+
+async def _open_and_close(url: str) -> None:
+    async with RedisBackend(url, namespace="cancelled"):
+        pass
 
 
 # -- what is refused at opening ----------------------------------------------------------------

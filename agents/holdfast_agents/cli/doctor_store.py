@@ -18,7 +18,9 @@ from .doctor_findings import Finding, Level
 from .options import backend_options
 
 _SUBJECT: Final = "backend"
-_REDIS: Final = ("redis", "rediss")
+_REDIS: Final = tuple(
+    f"{name}{way}" for name in ("redis", "rediss") for way in ("", "+sentinel", "+cluster")
+)
 
 
 async def examine_store(settings: Settings) -> list[Finding]:

@@ -5,9 +5,10 @@ and its ASKING may go out on another connection than the command. All keys of a 
 one slot, so at any time one server is enough, and finding it is all that a cluster asks for.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from weakref import WeakSet
 
 from redis.asyncio import Redis
@@ -22,6 +23,9 @@ from .masters import Follower, to_ask
 
 _GOSSIP_SECONDS = 1.0
 """For how long a redirection is believed more than what other nodes say: they hear of it late."""
+
+_Slots: TypeAlias = Sequence[Sequence[Any]]
+"""What CLUSTER SLOTS answers."""
 
 
 class SlotMaster:
@@ -39,6 +43,7 @@ class SlotMaster:
             "username": address.username,
             "password": address.password,
         }
+        self._tasks: set[asyncio.Task[_Slots | Exception]] = set()
         self._turn = 0
         self._told: tuple[Node, float] | None = None
         self.latest: Node | None = None
@@ -50,11 +55,11 @@ class SlotMaster:
             return self._told[0]
         failure: Exception | None = None
         for node in self._candidates():
-            try:
-                owner = self._owner(await self._slots(node), node)
-            except FAMILIES as error:
-                failure = error
+            slots = await self._told_by(node)
+            if isinstance(slots, Exception):
+                failure = slots
                 continue
+            owner = self._owner(slots, node)
             if owner is not None:
                 self.latest = owner
                 return owner
@@ -72,7 +77,8 @@ class SlotMaster:
         self.latest = node
 
     async def close(self) -> None:
-        """See Master; a connection is closed as soon as it was asked by."""
+        """See Master; each connection is closed as soon as it was asked by."""
+        await asyncio.gather(*self._tasks)
 
     def _candidates(self) -> list[Node]:
         every = list(dict.fromkeys((*self._known, *self._seeds)))
@@ -80,14 +86,23 @@ class SlotMaster:
         first = self._turn % len(every)
         return every[first:] + every[:first]
 
-    async def _slots(self, node: Node) -> Sequence[Sequence[Any]]:
-        host, port = node
-        async with Redis(host=host, port=port, **self._options) as client:
-            ask = cast(Callable[..., Awaitable[Any]], client.execute_command)
-            reply: Sequence[Sequence[Any]] = await ask("CLUSTER", "SLOTS")
-            return reply
+    async def _told_by(self, node: Node) -> _Slots | Exception:
+        # A task of its own: whoever is cancelled here leaves no open connection behind.
+        task = asyncio.get_running_loop().create_task(self._ask(node))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
-    def _owner(self, slots: Sequence[Sequence[Any]], asked: Node) -> Node | None:
+    async def _ask(self, node: Node) -> _Slots | Exception:
+        host, port = node
+        try:
+            async with Redis(host=host, port=port, **self._options) as client:
+                ask = cast(Callable[..., Awaitable[_Slots]], client.execute_command)
+                return await ask("CLUSTER", "SLOTS")
+        except FAMILIES as error:
+            return error
+
+    def _owner(self, slots: _Slots, asked: Node) -> Node | None:
         """Each entry is: first slot, last slot, the master, replicas; a server is: host, port, …"""
         self._known = tuple(
             dict.fromkeys(_node(server, asked) for _, _, *servers in slots for server in servers)

@@ -1,0 +1,7 @@
+"""What outlives a process, behind Redis Sentinels and on a Redis Cluster."""
+
+import pytest
+
+from holdfast_backends.testing.durable import *  # noqa: F403 — made for it: every case and fixture
+
+pytestmark = pytest.mark.redis
