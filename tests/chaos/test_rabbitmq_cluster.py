@@ -23,10 +23,12 @@ from tests.conformance.bus.harness import Replies
 from tests.services import unique_name
 
 RECOVERY = 5.0  # seconds: what is promised between a death and the first success
+FLOWING = 15.0  # seconds: by then it is as it was; what came after the first success may have hung
 PATIENCE = 120.0
-ANSWERS = by_form(50, 500)  # before, between and after the deaths
+ANSWERS = by_form(50, 200)  # before, between and after the deaths
 CHUNKS = by_form(1_001, 10_001)
-KILLS = by_form(2, 20)
+KILLS = by_form(1, 20)
+LOSSES = by_form(0, 3)  # of two nodes at once
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -101,7 +103,7 @@ async def _append(bus: Bus, start: int) -> None:
 async def test_nodes_die_and_come_back_under_load(cluster: RabbitCluster, tmp_path: Path) -> None:
     """The one that leads the agent's queue, that which leads the journal, and the third; what
     led on a node leads on another one by the time that it is back."""
-    name, recoveries = unique_name(), list[float]()
+    name, recoveries, flowing = unique_name(), list[float](), list[float]()
     store = f"sqlite:///{tmp_path / 'store.db'}"
     await run_holdfast("migrate", "--backend", store)
     async with AsyncExitStack() as stack:
@@ -114,16 +116,34 @@ async def test_nodes_die_and_come_back_under_load(cluster: RabbitCluster, tmp_pa
             await cluster.complete()
             node = await _next_to_die(cluster, name, kill)
             await node.kill()
-            recoveries.append(await _first_success(load, monotonic()))
+            killed_at = monotonic()
+            recoveries.append(await _first_success(load, killed_at))
             await load.until(ANSWERS, PATIENCE)
+            flowing.append(monotonic() - killed_at)
             if kill < KILLS - 1:  # after the last one, two have to do
                 await node.up()
                 await load.until(ANSWERS, PATIENCE)
+        for _loss in range(LOSSES):
+            await cluster.restore()
+            await _lose_two(cluster, name)
+            await load.until(ANSWERS, PATIENCE)
         history = await load.finish()
         missing = await _not_journaled(cluster.url, name, history)
     assert check(history) == []
     assert missing == set()
     assert max(recoveries) < RECOVERY
+    assert max(flowing) < FLOWING
+
+
+async def _lose_two(cluster: RabbitCluster, name: str) -> None:
+    """Two nodes at once: the third one stops serving until one of them is back."""
+    leader = await cluster.leader(f"{name}.agent.storage")
+    third = next(node for node in cluster.nodes if node is not leader)
+    lost = [node for node in cluster.nodes if node is not third]
+    await asyncio.gather(*(node.kill() for node in lost))
+    await third.refuses()
+    await lost[0].up()
+    await third.answers()
 
 
 async def _next_to_die(cluster: RabbitCluster, name: str, kill: int) -> Node:

@@ -244,10 +244,12 @@ class Bus(Protocol):
         Returns for each whether any queue is bound for it. The order is kept absolutely: after
         a lost connection nothing is sent again by itself; the caller begins again from what it
         knows (a prefix was delivered, perhaps). A queue that takes no more counts as
-        delivered: one slow listener never stops the others.
+        delivered: one slow listener never stops the others, except for some seconds after a
+        lost connection, when a cluster's queues may be without a leader.
 
         Raises:
-            UnavailableError: not all confirmed in time, or the connection was lost.
+            UnavailableError: not all confirmed in time, the connection was lost, or it was a
+                moment ago and a queue takes nothing.
             ValidationError, TooLargeError: as for `publish`, before anything was sent.
         """
         ...

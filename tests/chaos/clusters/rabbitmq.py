@@ -80,6 +80,16 @@ class Node:
             else:
                 return
 
+    async def refuses(self) -> None:
+        """Until it takes no connections, though it runs: it is in a minority."""
+        async with asyncio.timeout(_START):
+            while True:
+                try:
+                    await asyncio.to_thread(probes.amqp, self.url)
+                except OSError:
+                    return
+                await asyncio.sleep(0.05)
+
     async def up(self) -> None:
         """Start it again, and wait until it takes connections."""
         self.launch()

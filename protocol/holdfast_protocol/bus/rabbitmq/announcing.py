@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from time import monotonic
 
 from aiormq import Channel
 
@@ -15,6 +16,9 @@ from holdfast_protocol.bus.rabbitmq.topology import broadcast_exchange, declare_
 from holdfast_protocol.errors import BusClosedError, UnavailableError
 
 _log = logging.getLogger("holdfast.bus")
+
+DOUBTFUL_SECONDS = 10.0
+"""For so long after a lost connection, a rejection need not mean that a queue is full."""
 
 
 class Announcer:
@@ -59,8 +63,22 @@ class Announcer:
                 "The connection was lost; some announcements may be delivered"
             ) from error
         if batch.rejected:
-            _log.warning("%d announcements were rejected by a full queue", batch.rejected)
+            self._on_rejected(batch.rejected)
         return batch.routed
+
+    def _on_rejected(self, count: int) -> None:
+        """Where a node was lost a moment ago, the queue may not be full but without a leader,
+        or the channel may never learn of the new one (see `Doubts`): then it is no delivery.
+
+        Raises UnavailableError.
+        """
+        if monotonic() - self._link.lost_at < DOUBTFUL_SECONDS and self._supervisor is not None:
+            self._lost()
+            self._supervisor.recycle()
+            raise UnavailableError(
+                "A queue takes nothing after a lost connection; some announcements may be delivered"
+            )
+        _log.warning("%d announcements were rejected by a full queue", count)
 
     async def close(self) -> None:
         """Announce no more; what is under way ends in UnavailableError."""

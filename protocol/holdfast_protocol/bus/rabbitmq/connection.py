@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from time import monotonic
 
 import aiormq
 from aiormq.exceptions import InvalidFrameError
@@ -75,6 +77,8 @@ class Link:
         self._hosts = hosts
         self._name = name
         self._url: URL | None = None
+        self.lost_at = -inf
+        """When a connection was last lost, in seconds of the monotonic clock."""
         self._unblocked = asyncio.Event()
         self._unblocked.set()
         self.supervisor = Supervisor(f"{name} connection", self._connect, on_lost=self._lost)
@@ -137,6 +141,7 @@ class Link:
 
     def _lost(self) -> None:
         self._unblocked.set()
+        self.lost_at = monotonic()
         if self._url is not None:
             self._hosts.put_last(self._url)
 

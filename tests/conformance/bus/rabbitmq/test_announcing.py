@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aio_pika
 import pytest
 
 from holdfast_protocol.bus.contract import Announcement, Broadcast, Publication
+from holdfast_protocol.bus.rabbitmq import announcing
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
 from holdfast_protocol.errors import UnavailableError
 from tests.conformance.bus.harness import Heard, RabbitHarness, soon
@@ -82,6 +84,27 @@ async def test_a_queue_that_is_full_stops_nobody(amqp_url: str) -> None:
         await full.bind(f"{harness.namespace}.events", "#")
         assert await soon(bus.announce(numbered(0, 500))) == [True] * 500
         assert await heard.bodies(500) == [b"%d" % number for number in range(500)]
+
+
+async def test_what_is_rejected_right_after_a_lost_connection_is_not_taken_for_delivered(
+    setting: Setting, amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's queue may be without a leader; one that is full stops nobody for long."""
+    bus = setting.bus
+    assert await bus.announce(numbered(0, 1)) == [False]
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        full = await channel.declare_queue(
+            exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+        )
+        await full.bind(f"{bus.namespace}.events", "#")
+        setting.proxy.cut()
+        with suppress(UnavailableError):  # the loss may not be noticed yet
+            await soon(bus.announce(numbered(1, 2)))
+        with pytest.raises(UnavailableError, match="takes nothing"):
+            await soon(bus.announce(numbered(1, 5)))
+        monkeypatch.setattr(announcing, "DOUBTFUL_SECONDS", 0.0)
+        assert await soon(bus.announce(numbered(1, 5))) == [True] * 4
 
 
 async def test_a_listener_is_made_again_and_says_so(setting: Setting) -> None:
