@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from tests.chaos.run import Run
 from tests.chaos.servers import install_all
 
 _KILLS_A_ROUND: Final = 10
+_OPERATIONS_A_ROUND: Final = 50_000  # all of a round is held in memory until it is checked
 _LOG_BYTES: Final = 4 * 1024 * 1024
 _QUIET_BEAT: Final = 15.0  # seconds between two lines where nobody watches a terminal
 
@@ -47,9 +49,12 @@ _EXAMPLES: Final = """examples:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the suite. 0: every promise was kept; 1: one was not, or it was interrupted; 2: usage."""
     given = list(sys.argv[1:] if words is None else words)
-    arguments = _parser().parse_args(given)
+    parser = _parser()
+    arguments = parser.parse_args(given)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="holdfast-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        parser.error(f"--folder: {folder} is not empty")
     folder.chmod(0o711)  # PostgreSQL runs as another user and has to pass through
     _keep_logs(folder / "load.log")
     options = _options(arguments, folder)
@@ -68,7 +73,11 @@ def main(words: Sequence[str] | None = None) -> int:
     _write(run.report, arguments.json)
     if not is_whole:
         _say("it was ended before its time\n")
-    return 1 if run.report.found or not is_whole else 0
+    if run.report.found or not is_whole:
+        return 1
+    if arguments.folder is None:
+        shutil.rmtree(folder, ignore_errors=True)  # nobody has to look into it
+    return 0
 
 
 async def _until_told(run: Run) -> None:
@@ -99,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kills", type=int, default=10, metavar="N", help="of each kind: 10")
     add("--stops", type=int, metavar="N", help="SIGSTOPs of agents: as many as kills")
     add("--operations", type=int, default=10_000, metavar="N", help="per backend, at least: 10000")
-    add("--rounds", type=int, metavar="N", help="a round for every 10 kills")
+    add("--rounds", type=int, metavar="N", help="one for every 10 kills or 50000 operations")
     add("--calm", type=int, default=0, metavar="N", help="single strikes of each kind first: 0")
     add("--workers", type=int, default=16, metavar="N", help="who asks at once, per backend: 16")
     add("--seed", type=int, metavar="N", help="decides everything that chance decides")
@@ -108,7 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--full-again", type=float, default=15.0, metavar="S", help="bound in seconds: 15")
     add("--mutant", metavar="NAME", help="plant a defect; stops at the first violation")
     add("--stop-at-first", action="store_true", help="no further round after a violation")
-    add("--folder", type=Path, metavar="DIR", help="where data and logs go: a temporary directory")
+    add(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="empty, for data and logs: a temporary one, removed if all is well",
+    )
     add("--json", type=Path, metavar="FILE", help="write the whole report there, too")
     return parser
 
@@ -132,7 +146,9 @@ class _Names:
 
 
 def _options(arguments: argparse.Namespace, folder: Path) -> Options:
-    rounds = arguments.rounds or max(1, -(-arguments.kills // _KILLS_A_ROUND))
+    kills, operations = arguments.kills, arguments.operations
+    parts = (-(-kills // _KILLS_A_ROUND), -(-operations // _OPERATIONS_A_ROUND))
+    rounds = arguments.rounds or max(1, *parts)
     return Options(
         folder=folder,
         seed=secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed,
@@ -158,7 +174,7 @@ def _command(given: list[str]) -> str:
     kept: list[str] = []
     words = iter(given)
     for word in words:
-        if word in ("--seed", "--only-round"):
+        if word in ("--seed", "--only-round", "--folder", "--json"):
             next(words, None)
         else:
             kept.append(word)

@@ -146,12 +146,26 @@ class Report:
     def _violations(self) -> list[str]:
         if not self.found:
             return ["violations: none"]
+        counts = Counter(found.violation.promise for found in self.found)
         lines = [f"violations: {len(self.found)}"]
-        for found in self.found[:SHOWN]:
+        lines += [f"  {count:>5}  {promise}" for promise, count in counts.most_common()]
+        each = max(1, SHOWN // len(counts))
+        for found in _first_of_each(self.found, each):
             where = f"round {found.round} (seed {found.seed}), {found.backend}"
             lines.append(f"  {where}: {found.violation.promise}: {found.violation.text}")
         once = f"--seed {self.seed} --only-round {self.found[0].round}"
         return [*lines, f"once more: {self.command} {once}", f"its files: {self.folder}"]
+
+
+def _first_of_each(found: list[Found], count: int) -> list[Found]:
+    """The first ones of each promise: one defect breaks one promise often."""
+    told: Counter[str] = Counter()
+    first: list[Found] = []
+    for one in found:
+        told[one.violation.promise] += 1
+        if told[one.violation.promise] <= count:
+            first.append(one)
+    return first
 
 
 def _summaries(recoveries: list[Recovery]) -> list[dict[str, Any]]:
