@@ -5,6 +5,7 @@ import gc
 import io
 import logging
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -320,6 +321,13 @@ def _bury(loop: SimulatedLoop) -> None:
     """Let go of what was killed: its `finally`s run only now, when nothing can come of them."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda _unraisable: None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that never began
+        _let_go(loop)
+    sys.unraisablehook = hook
+
+
+def _let_go(loop: SimulatedLoop) -> None:
     try:
         loop.forget()
         for _ in range(_COLLECTIONS):
@@ -327,7 +335,6 @@ def _bury(loop: SimulatedLoop) -> None:
             if not gc.collect():
                 break
     finally:
-        sys.unraisablehook = hook
         loop.close()
 
 

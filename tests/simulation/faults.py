@@ -28,21 +28,25 @@ class Injected(NamedTuple):
 
 
 KINDS: Final[Mapping[str, Sequence[str]]] = {
-    "publish": ("lost", "unconfirmed", "twice", "twice", "slow", "slow", "refused", "cut", "killed-before", "killed-after"),
-    "reply": ("lost", "unconfirmed", "twice", "slow", "slow", "dropped", "cut", "killed-before", "killed-after"),
-    "announce": ("lost", "unconfirmed", "partly", "slow", "cut", "killed-before", "killed-after"),
-    "receive": ("reordered", "slow", "cut", "killed-before"),
-    "ack": ("lost", "cut", "killed-before", "killed-after"),
-    "dead-letter": ("lost", "unconfirmed", "slow", "killed-after"),
-    "open": ("lost", "slow"),
-    "begin": ("lost", "slow", "killed-before"),
-    "read": ("lost", "slow", "conflict"),
-    "commit": ("lost", "unconfirmed", "late", "conflict", "refused", "slow", "killed-before", "killed-after", "killed-after"),
-    "mark": ("lost", "unconfirmed", "slow", "killed-before", "killed-after"),
-    "step": ("killed", "killed", "stopped"),
-    "weather": ("broker-restart", "store-away", "cut-all"),
+    point: tuple(kinds.split())
+    for point, kinds in {
+        "publish": "lost unconfirmed twice twice twice slow slow slow refused cut killed",
+        "reply": "lost unconfirmed unconfirmed twice twice twice slow slow slow dropped cut killed",
+        "announce": "lost unconfirmed partly slow slow cut killed",
+        "receive": "reordered reordered slow slow cut killed-before",
+        "ack": "lost cut killed",
+        "dead-letter": "lost unconfirmed slow killed-after",
+        "open": "lost slow",
+        "begin": "lost slow killed-before",
+        "read": "lost slow conflict",
+        "commit": "lost unconfirmed late conflict refused slow killed killed-after",
+        "mark": "lost unconfirmed slow killed",
+        "step": "killed killed stopped",
+        "weather": "broker-restart store-away cut-all",
+    }.items()
 }
-"""What may happen at which point; a kind that stands there twice is as likely."""
+"""What may happen at which point; a kind that stands there twice is twice as likely. `killed`
+is before or after the effect, by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Faults:
             return None
         kinds = KINDS[point]
         kind = kinds[int(source.random() * len(kinds))]
+        if kind == "killed":
+            kind = "killed-after" if source.random() < 0.5 else "killed-before"
         return Injected(point, process, number, kind, round(source.random(), 6))
 
 

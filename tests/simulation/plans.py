@@ -126,10 +126,10 @@ def draw_plan(seed: int | str) -> Plan:
 def _rates(random: Random, severity: float) -> dict[str, float]:
     """How likely faults are; of the kinds of points, some at a time are spared."""
     base = {
-        "publish": 0.35,
-        "reply": 0.35,
+        "publish": 0.4,
+        "reply": 0.3,
         "announce": 0.15,
-        "receive": 0.15,
+        "receive": 0.2,
         "ack": 0.05,
         "dead-letter": 0.1,
         "open": 0.05,
