@@ -5,9 +5,10 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from holdfast_agents.logs import LEVELS, Logger, build_logger
 from holdfast_agents.settings import Settings
@@ -22,6 +23,7 @@ from .common import ExitCode, scheme_of
 from .library_logs import forward_library_logs
 from .options import service_options
 
+_T = TypeVar("_T")
 _RETRY_FIRST: Final = 0.25
 _RETRY_LONGEST: Final = 5.0
 
@@ -67,7 +69,6 @@ class Serving:
                     self._log.info("stopped", reason="signal before it was ready")
                     return ExitCode.OK
                 self._service = service
-                await self._declare_indexes(service)
                 _spare_the_collector()
             except _CannotStartError as error:
                 self._log.error("cannot start", reason=str(error))
@@ -79,21 +80,32 @@ class Serving:
     # -- starting ------------------------------------------------------------------------------
 
     async def _connect(self, stack: AsyncExitStack) -> Service | None:
-        """The opened service; None when told to stop before."""
+        """The opened service, its indexes declared; None when told to stop before."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.connect_seconds
+        service = await self._reached(lambda: stack.enter_async_context(self._opened()), deadline)
+        if service is not None:
+            await self._reached(lambda: self._declare_indexes(service), deadline)
+        return None if self._stop.is_set() else service
+
+    async def _reached(
+        self, attempt: Callable[[], Coroutine[Any, Any, _T]], deadline: float
+    ) -> _T | None:
+        """What an attempt gives, once broker and store can be reached; None when told to stop
+        before."""
+        loop = asyncio.get_running_loop()
         delay = _RETRY_FIRST
         while not self._stop.is_set():
-            opening = asyncio.ensure_future(stack.enter_async_context(self._opened()))
+            trying = asyncio.ensure_future(attempt())
             stopping = asyncio.ensure_future(self._stop.wait())
-            await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((trying, stopping), return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
-            if not opening.done():
-                opening.cancel()
-                await asyncio.gather(opening, return_exceptions=True)
+            if not trying.done():
+                trying.cancel()
+                await asyncio.gather(trying, return_exceptions=True)
                 return None
             try:
-                return opening.result()
+                return trying.result()
             except (StoreUnavailableError, BusUnavailableError) as error:
                 self._unreachable(error, final=_is_final(error) or loop.time() >= deadline)
             except (SchemaError, UnsafeStoreError) as error:
@@ -132,6 +144,8 @@ class Serving:
         for collection, paths in self._settings.indexes.items():
             try:
                 (outcome,) = await service.backend.execute([Index(collection, paths)])
+            except StoreUnavailableError:
+                raise
             except StorageError as error:
                 raise _CannotStartError(f"indexes at {collection}: {error}") from error
             if isinstance(outcome, Failed):

@@ -20,8 +20,9 @@ APPEND: Final = "SELECT holdfast_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
 # Not flushed before it is over: a mark that is lost only has events published again.
 MARK_PUBLISHED: Final = """
 INSERT INTO holdfast_published AS p (collection, sequence)
-SELECT w.collection, w.sequence
-  FROM unnest($1::text[], $2::bigint[]) AS w (collection, sequence),
+SELECT w.collection, least(w.sequence, c.sequence)
+  FROM unnest($1::text[], $2::bigint[]) AS w (collection, sequence)
+  JOIN holdfast_collections AS c ON c.name = w.collection,
        set_config('synchronous_commit', 'off', true)
     ON CONFLICT (collection) DO UPDATE SET sequence = greatest(p.sequence, excluded.sequence)"""
 FORGET_EVENTS: Final = """
