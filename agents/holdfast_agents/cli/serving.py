@@ -25,7 +25,7 @@ from .options import service_options
 
 _T = TypeVar("_T")
 _RETRY_FIRST: Final = 0.25
-_RETRY_LONGEST: Final = 5.0
+_RETRY_LONGEST: Final = 1.0  # a process that begins in an outage is there soon after its end
 
 _YOUNG_OBJECTS: Final = 20_000
 
