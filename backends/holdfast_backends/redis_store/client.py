@@ -1,5 +1,6 @@
 """Running scripts on the master, and the only place that knows how loosely redis-py is typed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, cast
 
@@ -48,6 +49,7 @@ class RedisClient:
             address, self._master, self._check, connections=connections, timeout=timeout
         )
         self._redis = Redis.from_pool(pool)
+        self._closing: asyncio.Task[None] | None = None
         self.findings: tuple[Finding, ...] = ()
 
     @property
@@ -103,9 +105,16 @@ class RedisClient:
         self.findings = server.findings
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, also when whoever closes them is cancelled meanwhile."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
         with translated():
+            await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
             await self._redis.aclose()
+        finally:
             await self._master.close()
 
 
