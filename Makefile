@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test check format bench differential chaos services-up services-down lock clean
+.PHONY: help venv demo test check format bench differential chaos simulate services-up services-down lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -54,6 +54,9 @@ chaos: $(INSTALLED) ## kill, stop and cut everything under load; STORM='--help' 
 	$(BIN)/python -m tests.chaos $(STORM)
 	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 HOLDFAST_TEST_CHAOS=long \
 	$(BIN)/pytest tests/chaos --ignore tests/chaos/test_storm.py $(ARGS)
+
+simulate: $(INSTALLED) ## simulate until N=1000000 deliveries met a fault; ARGS='--help' tells more
+	$(BIN)/python -m tests.simulation --faulted $(N) $(ARGS)
 
 services-up: $(INSTALLED) ## start RabbitMQ, PostgreSQL and Redis for the tests
 	$(SERVICES) up

@@ -12,8 +12,9 @@ from holdfast_backends.backend import StoreBackend
 from holdfast_protocol.errors import HoldfastError
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.bus import SimulatedBus
+from tests.simulation.database import Database
 from tests.simulation.processes import Process
-from tests.simulation.store import Database, SimulatedStore
+from tests.simulation.store import SimulatedStore
 from tests.simulation.world import World
 
 _LONGEST_RESTART: Final = 3.0
@@ -65,9 +66,7 @@ class AgentProcess:
         if self._process is None or not self._process.alive:
             return
         if self._service is not None and self._process is not None:
-            stop = self._world.loop.create_task(
-                self._service.stop(), context=self._process.context
-            )
+            stop = self._world.loop.create_task(self._service.stop(), context=self._process.context)
             await stop
         if self._task is not None:
             await self._task
@@ -104,5 +103,3 @@ class AgentProcess:
         async with backend, bus, service_on(bus, backend, self._options) as service:
             self._service = service
             await service.run()
-
-

@@ -11,14 +11,11 @@ from holdfast_protocol.bus.checks import (
     check_chunk,
     check_publication,
     check_since,
-    expiration_ms,
     reply_queue_name,
 )
 from holdfast_protocol.bus.contract import DEFAULT_MAX_BYTES
-from holdfast_protocol.bus.deadletters import attempts_before, resent_headers
 from holdfast_protocol.bus.memory_consumer import MemoryConsumer
 from holdfast_protocol.bus.memory_letters import MemoryWalk
-from holdfast_protocol.bus.memory_queue import Entry
 from holdfast_protocol.bus.messages import (
     Announcement,
     Broadcast,
@@ -30,21 +27,20 @@ from holdfast_protocol.bus.messages import (
 )
 from holdfast_protocol.errors import (
     BusClosedError,
-    NoRouteError,
-    OverloadedError,
     UnavailableError,
 )
 from tests.simulation.broker import ReplyQueue, SimulatedBroker
 from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.faults import Injected
+from tests.simulation.letters import Letters
 from tests.simulation.listening import SimulatedListener
 from tests.simulation.processes import Process
+from tests.simulation.publishing import Publisher
 from tests.simulation.wire import SLOW_SECONDS, Wire
 
 NAMESPACE: Final = "holdfast"
 PATIENCE: Final = 10.0
 """Virtual seconds that a bus waits for its broker."""
-_RETRY_AFTER: Final = 1.0
 
 
 class SimulatedReplyAddress:
@@ -79,7 +75,8 @@ class SimulatedBus:
             PATIENCE,
         )
         self._is_open = False
-        self._published = 0
+        self._letters = Letters(broker, self._wire, NAMESPACE)
+        self._publisher = Publisher(broker, process, self._wire, NAMESPACE, self._cut_hearing)
         self._consumers: list[SimulatedConsumer] = []
         self._listeners: list[SimulatedListener] = []
         self._addresses: list[tuple[SimulatedReplyAddress, ReplyQueue]] = []
@@ -105,68 +102,7 @@ class SimulatedBus:
     async def publish(self, publication: Publication) -> None:
         self._require_open()
         check_publication(publication)
-        await self._wire.call(
-            "publish",
-            lambda: self._route(publication, is_faulted=False),
-            twist=lambda fault: self._twisted(publication, fault),
-        )
-
-    def _twisted(self, publication: Publication, fault: Injected) -> Callable[[], None] | None:
-        def route() -> None:
-            self._route(publication, is_faulted=True)
-
-        match fault.kind:
-            case "lost":
-                self._world.delivered("message", is_faulted=True)
-                return None
-            case "twice":
-
-                def twice() -> None:
-                    route()
-                    self._world.later(SLOW_SECONDS * fault.amount**4, route)
-
-                return twice
-            case "refused":
-
-                def refuse() -> None:
-                    self._world.delivered("message", is_faulted=True)
-                    raise OverloadedError(
-                        "The agent's queue takes no more now",
-                        {"retry_after_seconds": _RETRY_AFTER * fault.amount + 0.01},
-                    )
-
-                return refuse
-            case "cut":
-                self._cut_hearing(SLOW_SECONDS * fault.amount)
-                return None
-            case _:
-                return route
-
-    def _route(self, publication: Publication, *, is_faulted: bool) -> None:
-        core = self._broker.core
-        queue = core.route(NAMESPACE, publication.routing_key)
-        if queue is None:
-            raise NoRouteError(f"No agent is bound for {publication.routing_key!r}")
-        self._published += 1
-        message_id = f"{self._process.name}-{self._published}"
-        delivery = Delivery(
-            publication.body,
-            publication.routing_key,
-            core.next_tag(),
-            publication.reply_to,
-            publication.correlation_id,
-            message_id,
-        )
-        if is_faulted:
-            self._broker.faulted.add(message_id)
-        expires_at = None
-        if publication.expiration_seconds is not None:
-            expires_at = self._world.now + expiration_ms(publication.expiration_seconds) / 1000
-        entry: Entry = (delivery, expires_at)
-        if self._world.is_traced:
-            self._world.tell(f"{message_id} arrives as {delivery.tag}: {publication.body.decode()}")
-        if not queue.offer(entry):
-            raise OverloadedError("The agent's queue takes no more now", {"retry_after_seconds": 1.0})
+        await self._publisher.publish(publication)
 
     async def consume(
         self, agent: str, *, prefetch: int = 1000, max_bytes: int = DEFAULT_MAX_BYTES
@@ -241,45 +177,17 @@ class SimulatedBus:
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, error: str, agent: str) -> None:
         self._require_open()
-        await self._wire.call(
-            "dead-letter",
-            lambda: self._broker.core.bury(
-                NAMESPACE, delivery, reason=reason, error=error, agent=agent
-            ),
-        )
+        await self._letters.bury(delivery, reason=reason, error=error, agent=agent)
 
     @asynccontextmanager
     async def dead_letters(self) -> AsyncIterator[MemoryWalk]:
         self._require_open()
-        letters = self._broker.core.letters()
-        walk = await self._wire.call("open", lambda: MemoryWalk(letters, NAMESPACE))
-        try:
+        async with self._letters.walk() as walk:
             yield walk
-        finally:
-            walk.close()
 
     async def resend(self, letter: DeadLetter) -> None:
         self._require_open()
-        core = self._broker.core
-        headers = resent_headers(letter)
-
-        def effect() -> None:
-            queue = core.route(NAMESPACE, letter.routing_key)
-            if queue is None:
-                raise NoRouteError(f"No agent is bound for {letter.routing_key!r}")
-            delivery = Delivery(
-                letter.body,
-                letter.routing_key,
-                core.next_tag(),
-                letter.reply_to,
-                letter.correlation_id,
-                letter.id,
-                headers=headers,
-                attempts=attempts_before(headers) + 1,
-            )
-            queue.offer((delivery, None))
-
-        await self._wire.call("dead-letter", effect)
+        await self._letters.resend(letter)
 
     # -- broadcasts ------------------------------------------------------------------------------
 

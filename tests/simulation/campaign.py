@@ -3,10 +3,11 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from multiprocessing import get_context
 from typing import Final
 
@@ -70,11 +71,16 @@ class Tally:
 
 
 def simulate(
-    seeds: Iterable[int], *, faulted: float = float("inf"), seconds: float = float("inf")
+    seeds: Iterable[int],
+    *,
+    faulted: float = inf,
+    seconds: float = inf,
+    promises: Collection[str] = (),
 ) -> tuple[Tally, Outcome | None]:
     """Episodes in this process, until one breaks a promise: that one, or None.
 
     Args:
+        promises: go on until one of these is broken; empty for any.
         faulted: how many deliveries must have met a fault until it is enough.
         seconds: how long it may take, in real time.
     """
@@ -84,7 +90,7 @@ def simulate(
         for seed in seeds:
             outcome = run(draw_plan(seed))
             tally.count(outcome)
-            if outcome.violations:
+            if _breaks(outcome, promises):
                 tally.failed.append(seed)
                 return tally, outcome
             if tally.all_faulted >= faulted or time.monotonic() >= ends_at:
@@ -92,15 +98,20 @@ def simulate(
     return tally, None
 
 
-def campaign(
-    first_seed: int, faulted: int, jobs: int, progress: Callable[[Tally], None]
-) -> Tally:
+def _breaks(outcome: Outcome, promises: Collection[str]) -> bool:
+    broken = [violation.promise for violation in outcome.violations]
+    return any(promise in promises for promise in broken) if promises else bool(broken)
+
+
+def campaign(first_seed: int, faulted: int, jobs: int, progress: Callable[[Tally], None]) -> Tally:
     """Episodes over several processes, until so many deliveries have met a fault, or one episode
     broke a promise. `progress` is told every few seconds."""
     tally = Tally()
     chunks = _chunks(first_seed)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: set[Future[Tally]] = {pool.submit(_carry_out, next(chunks)) for _ in range(2 * jobs)}
+        running: set[Future[Tally]] = {
+            pool.submit(_carry_out, next(chunks)) for _ in range(2 * jobs)
+        }
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for one in done:

@@ -62,23 +62,23 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _many(first: int, faulted: int, jobs: int, shrinking: float) -> int:
     began = time.monotonic()
-    print(f"seeds from {first} on, in {jobs} processes", flush=True)
+    _say(f"seeds from {first} on, in {jobs} processes")
     told_at = began
 
     def progress(tally: Tally) -> None:
         nonlocal told_at
         if time.monotonic() - told_at >= 5:
             told_at = time.monotonic()
-            print(_line(tally, told_at - began), flush=True)
+            _say(_line(tally, told_at - began))
 
     tally = campaign(first, faulted, jobs, progress)
-    print(_line(tally, time.monotonic() - began))
+    _say(_line(tally, time.monotonic() - began))
     for name, count in sorted(tally.kinds.items()):
-        print(f"  {count:>10,} {name}")
+        _say(f"  {count:>10,} {name}")
     if not tally.failed:
-        print("no promise was broken")
+        _say("no promise was broken")
         return 0
-    print(f"promises were broken with the seeds {tally.failed}")
+    _say(f"promises were broken with the seeds {tally.failed}")
     return _one(draw_plan(min(tally.failed)), trace=True, seconds=shrinking)
 
 
@@ -95,26 +95,26 @@ def _one(plan: Plan, *, trace: bool, seconds: float) -> int:
     outcome = run(plan, is_traced=True)
     if not outcome.violations:
         if trace:
-            print("\n".join(outcome.trace))
-        print(f"no promise was broken; digest {outcome.digest}")
+            _say("\n".join(outcome.trace))
+        _say(f"no promise was broken; digest {outcome.digest}")
         return 0
     small = outcome
     if seconds > 0:
         small = run(shrink(outcome, seconds).plan, is_traced=True)
     if trace:
-        print("\n".join(small.trace))
+        _say("\n".join(small.trace))
     _tell(outcome, small)
     return 1
 
 
 def _tell(outcome: Outcome, small: Outcome) -> None:
     for violation in small.violations:
-        print(f"BROKEN: {violation.promise}: {violation.text}")
+        _say(f"BROKEN: {violation.promise}: {violation.text}")
     file = Path(f"simulation-{outcome.plan.seed}.json")
     file.write_text(json.dumps(small.plan.with_faults(small.faults).to_json(), indent=1))
-    print(f"seed {outcome.plan.seed}: {_size(outcome)}; shrunk to {_size(small)}")
-    print(f"again: python -m tests.simulation --plan {file}")
-    print(f"the whole: python -m tests.simulation --shrink 0 --seed {outcome.plan.seed}")
+    _say(f"seed {outcome.plan.seed}: {_size(outcome)}; shrunk to {_size(small)}")
+    _say(f"again: python -m tests.simulation --plan {file}")
+    _say(f"the whole: python -m tests.simulation --shrink 0 --seed {outcome.plan.seed}")
 
 
 def _size(outcome: Outcome) -> str:
@@ -125,4 +125,9 @@ def _fix_hashes() -> None:
     """Texts hash alike in every process, should an order ever come from that."""
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import BusClosedError, HoldfastError
@@ -61,9 +61,7 @@ class ClientProcess:
         """Send a message of another client again, now."""
         process, client = self._process, self._client
         if process is not None and process.alive and client is not None:
-            self._world.loop.create_task(
-                self._repeat(client, operation), context=process.context
-            )
+            self._world.loop.create_task(self._repeat(client, operation), context=process.context)
 
     async def _live(self, process: Process) -> None:
         while True:
@@ -117,7 +115,7 @@ class ClientProcess:
                     operation.payload,
                     message_id=operation.id,
                     timeout=ATTEMPT,
-                    **({} if deadline is None else {"deadline": deadline}),
+                    deadline=deadline,
                 )
             except BusClosedError:
                 return
@@ -157,13 +155,3 @@ async def _cancel(client: AgentClient, operation: Operation) -> None:
         await client.cancel(operation.id)
     except HoldfastError:
         return
-
-
-async def insist(client: AgentClient, action: str, payload: dict[str, object]) -> Any:
-    """Result and meta of what must succeed, as nothing bad happens any more."""
-    while True:
-        response = await client.request("storage", action, payload)
-        if response.error_type not in ("unavailable", "overloaded"):
-            response.raise_for_error()
-            return response.result, response.meta
-        await asyncio.sleep(_PAUSE)

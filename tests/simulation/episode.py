@@ -13,30 +13,29 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+import orjson
 
 from holdfast_agents.logs import Logger, build_logger
 from holdfast_protocol.bus.messages import Broadcast
-from holdfast_protocol.client import AgentClient
 from tests.chaos.checks.check import check
-from tests.chaos.history import History, Kept, Violation
+from tests.chaos.history import History, Violation
 from tests.simulation.agents import AgentProcess
 from tests.simulation.broker import SimulatedBroker
-from tests.simulation.bus import NAMESPACE, SimulatedBus
-from tests.simulation.clients import ClientProcess, insist
+from tests.simulation.bus import NAMESPACE
+from tests.simulation.clients import ClientProcess
+from tests.simulation.database import Database
 from tests.simulation.faults import Faults, Injected
 from tests.simulation.hearing import Ear
+from tests.simulation.judging import Judge
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.plans import COLLECTIONS, SENDER, Operation, Plan
+from tests.simulation.plans import COLLECTIONS, Operation, Plan
 from tests.simulation.reality import simulated
 from tests.simulation.recording import Recorder
-from tests.simulation.store import Database
 from tests.simulation.world import World
 
 _MAX_STEPS: Final = 300_000
 _MENDING: Final = 600.0
 """Virtual seconds within which everything must be answered once nothing bad happens any more."""
-_COMING_BACK: Final = 30.0
-"""Virtual seconds within which every agent serves again."""
 _LONGEST_STORM: Final = 120.0
 """Virtual seconds after which nothing bad happens any more, however much is still to be done."""
 _COLLECTIONS: Final = 5
@@ -145,8 +144,11 @@ class _Episode:
         ]
         ear = Ear(world, broker, COLLECTIONS)
         self._clients = self._make_clients(broker)
-        for begun in (*self._agents, ear, *self._clients):
-            begun.start()
+        for agent in self._agents:
+            agent.start()
+        ear.start()
+        for client in self._clients:
+            client.start()
         world.later(0.5, self._weather, broker, database)
         world.later(_LONGEST_STORM, world.calm)
         async with asyncio.timeout(_LONGEST_STORM + _MENDING):
@@ -154,7 +156,10 @@ class _Episode:
                 await client.done.wait()
         world.calm()
         async with asyncio.timeout(_MENDING):
-            await self._mend(broker, database, ear)
+            judge = Judge(world, broker, self._recorder, self._agents, ear, self._published)
+            self._history = await judge.mend()
+        if not database.table.is_free:
+            self._recorder.wrongs.append("a lock of the database is left")
 
     def _make_clients(self, broker: SimulatedBroker) -> list[ClientProcess]:
         operations = self._plan.operations
@@ -167,14 +172,10 @@ class _Episode:
         for number in numbers:
             own = [operation for operation in operations if operation.client == number]
             name = f"client-{number}"
-            clients.append(
-                ClientProcess(self._world, broker, self._recorder, name, own, elsewhere)
-            )
+            clients.append(ClientProcess(self._world, broker, self._recorder, name, own, elsewhere))
         return clients
 
     def _on_event(self, broadcast: Broadcast) -> None:
-        import orjson
-
         event = orjson.loads(broadcast.body)
         self._published[event["collection"]].append(event)
 
@@ -194,101 +195,6 @@ class _Episode:
                     for cut in tuple(broker.cutters):
                         cut(seconds / 4)
         self._world.later(2.0, self._weather, broker, database)
-
-    # -- when it is over -------------------------------------------------------------------------
-
-    async def _mend(self, broker: SimulatedBroker, database: Database, ear: Ear) -> None:
-        async with asyncio.timeout(_COMING_BACK):
-            while not all(agent.ready for agent in self._agents):
-                await asyncio.sleep(0.25)
-        process = self._world.begin("judge")
-        task = self._loop.create_task(
-            self._judge(SimulatedBus(broker, process), broker, ear), context=process.context
-        )
-        await task
-        for agent in self._agents:
-            await agent.stop()
-        for agent in self._agents:
-            if agent.unsettled:
-                self._recorder.wrongs.append(f"{agent.unsettled} deliveries are left unsettled")
-        if not database.table.is_free:
-            self._recorder.wrongs.append("a lock of the database is left")
-
-    async def _judge(self, bus: SimulatedBus, broker: SimulatedBroker, ear: Ear) -> None:
-        async with bus, AgentClient(bus=bus, sender=SENDER) as client:
-            for exchange in self._recorder.exchanges:
-                while exchange.answer is None:
-                    exchange.repeated += 1
-                    await self._ask_again(client, exchange)
-            kept = {name: await self._kept(client, name) for name in COLLECTIONS}
-            last = {
-                name: records.events[-1]["sequence"] for name, records in kept.items() if records.events
-            }
-            try:
-                async with asyncio.timeout(120.0):
-                    await ear.until(last)
-                    await self._until_published(last)
-            except TimeoutError:
-                self._world.tell("not everything was heard")
-            kept = {
-                name: Kept(
-                    records.records,
-                    records.versions,
-                    records.events,
-                    ear.heard[name],
-                    self._published[name],
-                )
-                for name, records in kept.items()
-            }
-            left = await self._until_empty(client, broker)
-        self._history = History(self._recorder.exchanges, kept, {}, left)
-        if ear.ended is not None:
-            self._recorder.wrongs.append(f"the subscription ended: {ear.ended}")
-
-    async def _ask_again(self, client: AgentClient, exchange: Any) -> None:
-        from tests.chaos.load.recording import answer_of
-
-        message = exchange.message
-        response = await client.request(
-            "storage", message["action"], message["payload"], message_id=message["id"]
-        )
-        if not self._recorder.take(exchange, answer_of(response)):
-            await asyncio.sleep(0.25)
-
-    async def _kept(self, client: AgentClient, name: str) -> Kept:
-        page, meta = await insist(
-            client, "storage_list", {"collection": name, "with_meta": True, "limit": 1000}
-        )
-        events: list[Mapping[str, Any]] = []
-        while True:
-            payload = {"collection": name, "after": len(events), "limit": 1000}
-            more, facts = await insist(client, "storage_events", payload)
-            events += more
-            if not more or events[-1]["sequence"] >= facts["last_sequence"]:
-                break
-        records = {document["id"]: document for document in page}
-        versions = {record["id"]: record["version"] for record in meta["records"]}
-        return Kept(records, versions, events)
-
-    async def _until_published(self, last: Mapping[str, int]) -> None:
-        def is_behind() -> bool:
-            return any(
-                max((event["sequence"] for event in self._published[name]), default=0) < sequence
-                for name, sequence in last.items()
-            )
-
-        while is_behind():
-            await asyncio.sleep(0.25)
-
-    async def _until_empty(self, client: AgentClient, broker: SimulatedBroker) -> int:
-        """How many messages are left, once everybody had time for them."""
-        for _ in range(200):
-            left = sum(agent.unsettled for agent in self._agents)
-            left += broker.ready()
-            if not left:
-                return 0
-            await asyncio.sleep(0.25)
-        return left
 
 
 @contextmanager
@@ -336,5 +242,3 @@ def _let_go(loop: SimulatedLoop) -> None:
                 break
     finally:
         loop.close()
-
-

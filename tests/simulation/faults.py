@@ -69,9 +69,7 @@ class Faults:
         given: what is to be injected.
     """
 
-    def __init__(
-        self, source: Random | None, rates: Rates, given: Iterable[Injected] = ()
-    ) -> None:
+    def __init__(self, source: Random | None, rates: Rates, given: Iterable[Injected] = ()) -> None:
         self._source = source
         self._rates = rates
         self._given = {fault[:3]: fault for fault in given}

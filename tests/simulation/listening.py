@@ -80,6 +80,4 @@ class SimulatedListener:
         is_lost = connection != self._connection
         self._world.delivered("broadcast", is_faulted=is_lost)
         if not is_lost and not self.is_closed:
-            self._world.loop.call_soon(
-                self._on_message, broadcast, context=self._process.context
-            )
+            self._world.loop.call_soon(self._on_message, broadcast, context=self._process.context)

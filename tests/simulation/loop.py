@@ -14,14 +14,16 @@ do not rely on. A task is never ready twice, so its own steps stay in order.
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from concurrent.futures import Executor
 from contextvars import Context, copy_context
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from tests.simulation.processes import CURRENT, Process
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class DeadlockError(Exception):
@@ -58,6 +60,13 @@ class _Handle(asyncio.Handle):
     is_step = False
 
 
+class _Timer(asyncio.TimerHandle):
+    """A callback that knows whose it is, and waits for its time."""
+
+    process: Process | None = None
+    is_step = False
+
+
 class SimulatedLoop(asyncio.BaseEventLoop):
     """The loop. `order` chooses between steps that are ready together; without it they stay FIFO.
 
@@ -70,9 +79,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._order = order
         self._max_steps = max_steps
-        self._queue: deque[_Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle, Process | None]] = []
+        self._queue: deque[_Handle | _Timer] = deque()
+        self._timers: list[tuple[float, int, _Timer]] = []
         self._numbers = 0
+        self._is_over = False
         self.now = 0.0
         self.steps = 0
         self.errors: list[dict[str, Any]] = []
@@ -100,7 +110,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         # The number must be there before the task is registered, so the class has it meanwhile.
         self._numbers += 1
         _Task.number = self._numbers
-        task: _Task[T] = _Task(coro, loop=loop, context=context)  # type: ignore[arg-type]
+        task: _Task[T] = _Task(coro, loop=loop, context=context)
         task.number = self._numbers
         task.process = CURRENT.get() if context is None else context.get(CURRENT)
         return task
@@ -108,7 +118,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # -- what is to be run -----------------------------------------------------------------------
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run it in the next turn."""
         if context is None:
@@ -116,11 +126,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         handle = _Handle(callback, args, self, context)
         handle.process = context.get(CURRENT)
         handle.is_step = isinstance(getattr(callback, "__self__", None), _Task)
-        self._queue.append(handle)
+        if not self._is_over:
+            self._queue.append(handle)
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """There are no threads."""
         return self.call_soon(callback, *args, context=context)
@@ -128,8 +139,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run it after so many virtual seconds."""
@@ -138,25 +149,28 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run it at a virtual second."""
         if context is None:
             context = copy_context()
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = _Timer(when, callback, args, self, context)
+        timer.process = context.get(CURRENT)
         self._numbers += 1
-        heapq.heappush(self._timers, (when, self._numbers, timer, context.get(CURRENT)))
+        if not self._is_over:
+            heapq.heappush(self._timers, (when, self._numbers, timer))
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """It is dropped when its time comes."""
 
     def run_in_executor(
-        self, executor: Any, func: Callable[..., T], *args: Any
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> "asyncio.Future[T]":
         """What would run in a thread runs at once."""
+        del executor
         future = self.create_future()
         try:
             future.set_result(func(*args))
@@ -185,7 +199,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """They run now."""
         process.stopped = False
         held, process.held = process.held, []
-        self._queue.extend(handle for handle in held if isinstance(handle, _Handle))
+        self._queue.extend(handle for handle in held if isinstance(handle, (_Handle, _Timer)))
 
     # -- a turn ----------------------------------------------------------------------------------
 
@@ -217,7 +231,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self.steps > self._max_steps:
             raise EndlessError(f"more than {self._max_steps} steps")
 
-    def _permute(self, turn: list[_Handle]) -> None:
+    def _permute(self, turn: list[_Handle | _Timer]) -> None:
         places = [place for place, handle in enumerate(turn) if handle.is_step]
         if len(places) < 2:
             return
@@ -231,13 +245,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Set the clock to the next timer, and make ready whatever is due then."""
         timers, queue = self._timers, self._queue
         while timers and (not queue or timers[0][0] <= self.now):
-            when, _, timer, process = heapq.heappop(timers)
-            if timer.cancelled() or (process is not None and not process.alive):
+            when, _, timer = heapq.heappop(timers)
+            if timer.cancelled() or (timer.process is not None and not timer.process.alive):
                 continue
             self.now = max(self.now, when)
-            handle = _Handle(timer._callback, timer._args, self, timer._context)  # type: ignore[attr-defined]
-            handle.process = process
-            queue.append(handle)
+            queue.append(timer)
         if not queue:
             raise DeadlockError("everybody waits, and nothing will ever happen")
 
@@ -248,10 +260,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """There are no threads."""
 
     def forget(self) -> None:
-        """Let go of everything that would still run."""
-        for task in (*self.tasks, *asyncio.all_tasks(self)):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-        del task
+        """Let go of everything that would still run, and take nothing more."""
+        self._is_over = True
+        self._mute((*self.tasks, *asyncio.all_tasks(self)))
         self._queue.clear()
         self._timers.clear()
         self.tasks.clear()
+
+    def _mute(self, tasks: "Sequence[asyncio.Task[Any]]") -> None:
+        for task in tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -94,7 +94,7 @@ _seen = 0
 
 def _places(substitutes: Mapping[object, object]) -> list[tuple[object, str]]:
     """Where the functions stand: in their own modules, and wherever they were imported to."""
-    global _seen  # noqa: PLW0603 - a cache: the modules that are loaded change seldom
+    global _seen  # a cache: the modules that are loaded change seldom
     if _seen != len(sys.modules):
         _seen = len(sys.modules)
         _known[:] = [
