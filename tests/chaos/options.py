@@ -17,7 +17,7 @@ class Options:
 
     Args:
         kills: of each kind, and `stops` of agents.
-        operations: answered messages of each backend, at least.
+        operations: answered ones of each backend, at least; those of a batch count each.
         calm: single strikes of each kind in a quiet round, for the time that recovery takes.
         first_success: seconds after a server is back until the first success.
         full_again: seconds after a strike until the throughput is what it was.

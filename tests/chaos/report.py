@@ -38,6 +38,7 @@ class Report:
     began: float = field(default_factory=time.monotonic)
     strikes: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
     repeated: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -93,6 +94,7 @@ class Report:
             "strikes": dict(self.strikes),
             "longest_away": self.away,
             "operations": dict(self.operations),
+            "messages": dict(self.messages),
             "repeated": dict(self.repeated),
             "dead_letters": dict(self.dead_letters),
             "refusals": dict(self.refusals),
@@ -114,9 +116,15 @@ class Report:
             ],
         )
         lines += _table(
-            ("backend", "operations", "asked again", "dead letters"),
+            ("backend", "operations", "messages", "asked again", "dead letters"),
             [
-                (b, f"{n:,}", f"{self.repeated[b]:,}", f"{self.dead_letters[b]:,}")
+                (
+                    b,
+                    f"{n:,}",
+                    f"{self.messages[b]:,}",
+                    f"{self.repeated[b]:,}",
+                    f"{self.dead_letters[b]:,}",
+                )
                 for b, n in sorted(self.operations.items())
             ],
         )

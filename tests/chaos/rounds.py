@@ -49,7 +49,8 @@ class Round:
             for backend, history in zip(self.loads, histories, strict=True):
                 await self._judge(backend, history)
         for backend, load in self.loads.items():
-            self._report.operations[backend] += load.answered
+            self._report.operations[backend] += load.operations
+            self._report.messages[backend] += load.answered
             self._report.refusals.update(load.refusals)
         self.loads.clear()
 

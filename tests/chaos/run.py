@@ -82,7 +82,7 @@ class Run:
         while True:
             self._memory.look(scene.all_agents)
             loads = {} if self._round is None else self._round.loads
-            answered = {name: load.answered for name, load in loads.items()}
+            answered = {name: load.operations for name, load in loads.items()}
             counts = {name: answered.get(name, 0) for name in self._options.backends}
             self._tell(self.report.line(counts))
             await asyncio.sleep(_BEAT)

@@ -15,6 +15,7 @@ Drawn: TypeAlias = tuple[str, dict[str, Any]]
 
 SENDER: Final = "load"
 COUNTERS: Final = 5  # records of each collection that many write to at once
+_LONGEST_BATCH: Final = 60  # operations
 _REMEMBERED: Final = 60  # records that are read, changed and removed; so many live at a time
 
 
@@ -38,9 +39,11 @@ class Drawer:
         """The next message."""
         chance = self._random.random()
         collection = self._random.choice(self._collections)
-        if chance < 0.08:
+        if chance < 0.06:
             return self.message("storage_batch", self._batch(collection))
-        if chance < 0.105:
+        if chance < 0.09:
+            return self.message("storage_batch", self._long_batch(collection))
+        if chance < 0.115:
             return self.message(*self._pages[collection].draw())
         return self.message(*self._one(collection))
 
@@ -92,6 +95,20 @@ class Drawer:
             action, payload = self._one(about)
             operations.append({"action": action, "payload": payload})
         atomic = self._random.random() < 0.6
+        return {"collection": collection, "atomic": atomic, "operations": operations}
+
+    def _long_batch(self, collection: str) -> dict[str, Any]:
+        """Many operations; where all of them stand or fall together, what mostly succeeds, and at
+        times one at the end that does not."""
+        atomic = self._random.random() < 0.5
+        kinds = (self._save, self._count_up) if atomic else (self._one,)
+        drawn = [
+            self._random.choice(kinds)(collection)
+            for _place in range(self._random.randint(10, _LONGEST_BATCH))
+        ]
+        if atomic and self._random.random() < 0.2:
+            drawn.append(("storage_get", {"collection": collection, "task_id": "nobody"}))
+        operations = [{"action": action, "payload": payload} for action, payload in drawn]
         return {"collection": collection, "atomic": atomic, "operations": operations}
 
     def _one(self, collection: str) -> Drawn:

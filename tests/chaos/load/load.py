@@ -101,6 +101,11 @@ class Load:
         return self._record.answered
 
     @property
+    def operations(self) -> int:
+        """How many operations are answered: those of a batch, and every other message."""
+        return self._record.operations
+
+    @property
     def unanswered(self) -> int:
         """How many messages wait for their answer."""
         return self._record.unanswered
@@ -124,6 +129,13 @@ class Load:
         wanted = self.answered + more
         async with asyncio.timeout(patience):
             while self.answered < wanted:
+                await self._record.news()
+
+    async def until_operations(self, more: int, patience: float = _LONGEST_WAIT) -> None:
+        """Until so many more operations are answered. Raises TimeoutError."""
+        wanted = self.operations + more
+        async with asyncio.timeout(patience):
+            while self.operations < wanted:
                 await self._record.news()
 
     # -- from begin to end ---------------------------------------------------------------------

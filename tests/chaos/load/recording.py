@@ -25,6 +25,7 @@ class Recorder:
         self.exchanges: list[Exchange] = []
         self.rates = Rates()
         self.answered = 0
+        self.operations = 0
         self._silent = 0
         self._executed: set[str] = set()
         self.refusals: Counter[str] = Counter()
@@ -74,6 +75,7 @@ class Recorder:
         if exchange.answer is None:
             exchange.answer, exchange.answered_at = answer, now
             self.answered += 1
+            self.operations += operations_of(exchange.message, answer)
             self.rates.count(now, success=answer["status"] == "success")
             self._news.set()
         elif is_write(exchange.message) and told(exchange.answer) != told(answer):
@@ -84,6 +86,13 @@ class Recorder:
         """Until another exchange was answered."""
         self._news.clear()
         await self._news.wait()
+
+
+def operations_of(message: Message, answer: Answer) -> int:
+    """How many operations an answer tells of: those of a batch, unless it was refused as one."""
+    if message["action"] == "storage_batch" and answer["status"] == "success":
+        return len(message["payload"]["operations"])
+    return 1
 
 
 def is_write(message: Message) -> bool:
