@@ -11,6 +11,7 @@ from .cases.locks import Locks
 from .cases.queries import QueriesByIndex
 from .cases.replay import Replay
 from .cases.saves import Foreign, Saves
+from .cases.scaling import Collections, Partitioned, Processes
 from .cases.stores import Stores
 from .model import Case
 
@@ -28,6 +29,9 @@ CASES: Final[Mapping[str, Case]] = {
         PostgresAlone(),
         MemoryAlone(),
         Stores(),
+        Processes(),
+        Collections(),
+        Partitioned(),
         QueriesByIndex(),
         Growth(),
     )
