@@ -7,6 +7,8 @@ comes again.
 from collections import deque
 from collections.abc import Callable
 
+import orjson
+
 from holdfast_protocol.bus.memory_broker import MemoryBroker
 from holdfast_protocol.bus.messages import ReplyDelivery
 from tests.simulation.world import World
@@ -88,3 +90,12 @@ class SimulatedBroker:
     def ready(self) -> int:
         """How many messages wait in the queues."""
         return sum(len(queue._ready) for queue in self.core._queues.values())
+
+    def dead_letters(self) -> dict[str, str]:
+        """The reason of each message that is in the dead letters, by its id."""
+        found: dict[str, str] = {}
+        for letter in self.core.letters():
+            said = orjson.loads(letter.body)
+            for message in said if isinstance(said, list) else [said]:
+                found[message["id"]] = letter.headers["x-holdfast-reason"]
+        return found

@@ -158,7 +158,7 @@ class SimulatedBus:
 
         def twisted(fault: Injected) -> Callable[[], bool]:
             def effect() -> bool:
-                if fault.kind == "dropped":
+                if fault.kind == "dropped" and ".plain." not in address:
                     self._world.delivered("reply", is_faulted=True)
                     return False
                 if fault.kind == "twice":

@@ -98,9 +98,27 @@ class ClientProcess:
             if operation.cancel_after is not None:
                 asyncio.get_running_loop().create_task(_cancel(client, operation))
             exchange = self._recorder.begin(operation)
+            if operation.is_silent:
+                await self._tell(client, operation, exchange)
+                continue
             await self._ask(process, client, operation, exchange)
             if operation.again == "afterwards":
                 await self._repeat(client, operation)
+
+    async def _tell(self, client: AgentClient, operation: Operation, exchange: Exchange) -> None:
+        """Send it once, without an answer. Where the broker did not confirm, it is asked later."""
+        try:
+            await client.send(
+                "storage",
+                operation.action,
+                operation.payload,
+                message_id=operation.id,
+                timeout=ATTEMPT,
+            )
+        except HoldfastError as error:
+            self._world.tell(f"{operation.id} is not confirmed: {error!r}")
+        else:
+            exchange.expects = "effect"
 
     async def _ask(
         self, process: Process, client: AgentClient, operation: Operation, exchange: Exchange

@@ -28,7 +28,8 @@ from tests.simulation.faults import Faults, Injected
 from tests.simulation.hearing import Ear
 from tests.simulation.judging import Judge
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.plans import COLLECTIONS, Operation, Plan
+from tests.simulation.plain import PlainSender
+from tests.simulation.plans import COLLECTIONS, PLAIN, Operation, Plan
 from tests.simulation.reality import simulated
 from tests.simulation.recording import Recorder
 from tests.simulation.world import World
@@ -105,6 +106,7 @@ class _Episode:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
             violations.append(Violation(SANE, f"{type(error).__name__}: {error}"))
         violations += [Violation(SANE, text) for text in self._wrongs()]
+        violations += self._recorder.violations
         if self._history is not None:
             violations += check(self._history)
         world = self._world
@@ -147,6 +149,9 @@ class _Episode:
         for agent in self._agents:
             agent.start()
         ear.start()
+        asking_once = [one for one in plan.operations if one.client == PLAIN]
+        plain = PlainSender(world, broker, self._recorder, asking_once)
+        plain.start()
         for client in self._clients:
             client.start()
         world.later(0.5, self._weather, broker, database)
@@ -154,8 +159,10 @@ class _Episode:
         async with asyncio.timeout(_LONGEST_STORM + _MENDING):
             for client in self._clients:
                 await client.done.wait()
+            await plain.done.wait()
         world.calm()
         async with asyncio.timeout(_MENDING):
+            self._recorder.violations += await plain.missing()
             judge = Judge(world, broker, self._recorder, self._agents, ear, self._published)
             self._history = await judge.mend()
         if not database.table.is_free:
@@ -163,7 +170,7 @@ class _Episode:
 
     def _make_clients(self, broker: SimulatedBroker) -> list[ClientProcess]:
         operations = self._plan.operations
-        numbers = sorted({operation.client for operation in operations})
+        numbers = sorted({operation.client for operation in operations} - {PLAIN})
         clients: list[ClientProcess] = []
 
         def elsewhere(operation: Operation) -> None:

@@ -63,7 +63,7 @@ class Judge:
     async def _judge(self, bus: SimulatedBus) -> History:
         async with bus, AgentClient(bus=bus, sender=SENDER) as client:
             for exchange in self._recorder.exchanges:
-                while exchange.answer is None:
+                while exchange.answer is None and exchange.expects == "answer":
                     await self._ask_again(client, exchange)
             kept = {name: await _kept(client, name) for name in COLLECTIONS}
             await self._wait_for_events(
@@ -73,7 +73,7 @@ class Judge:
         if self._ear.ended is not None:
             self._recorder.wrongs.append(f"the subscription ended: {self._ear.ended}")
         complete = {name: self._with_events(name, one) for name, one in kept.items()}
-        return History(self._recorder.exchanges, complete, {}, left)
+        return History(self._recorder.exchanges, complete, self._broker.dead_letters(), left)
 
     def _with_events(self, name: str, kept: Kept) -> Kept:
         heard, published = self._ear.heard[name], self._published[name]

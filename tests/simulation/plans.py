@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from tests.simulation.faults import Injected, Rates, fault_from
 
 COLLECTIONS: Final = ("tasks", "notes")
+_LOCKS: Final = ("door", "gate")
 _IDS: Final = (1, 2, 3, "a", "b", 7)
 Again = Literal["no", "at once", "afterwards", "elsewhere"]
 
@@ -21,12 +22,14 @@ class Operation:
     """One message of one worker.
 
     Attributes:
-        client: which client process sends it, from 0.
+        client: which client process sends it, from 0; `PLAIN` for the sender that asks once.
         worker: which of its tasks; a worker's operations follow each other.
         pause: virtual seconds before it.
         again: how it is sent a second time on purpose, if it is.
         cancel_after: virtual seconds after which it is cancelled; None for never.
         deadline: seconds from its sending; None for none.
+        is_silent: whether it asks for no answer; then its effect must be there in the end, or a
+            dead letter of it.
     """
 
     client: int
@@ -38,6 +41,7 @@ class Operation:
     again: Again = "no"
     cancel_after: float | None = None
     deadline: float | None = None
+    is_silent: bool = False
 
     @property
     def message(self) -> Mapping[str, Any]:
@@ -51,6 +55,7 @@ class Operation:
         }
 
 
+PLAIN: Final = -1
 SENDER: Final = "someone"
 """All clients send under this name, so that they can send each other's messages again."""
 
@@ -162,6 +167,11 @@ def _limits(random: Random) -> dict[str, int]:
 def _operations(random: Random, clients: int, workers: int, count: int) -> Iterator[Operation]:
     unhurried = random.choice([0.0, 0.0, 0.05, 0.5])
     for number in range(count):
+        if random.random() < 0.06:
+            action, payload = _silent(random)
+            client, worker = random.randrange(clients), random.randrange(workers)
+            yield Operation(client, worker, f"m{number}", action, payload, is_silent=True)
+            continue
         action, payload = _message(random)
         is_read = action in ("storage_get", "storage_list", "storage_query", "storage_count")
         again: Again = "no"
@@ -169,7 +179,7 @@ def _operations(random: Random, clients: int, workers: int, count: int) -> Itera
             again = random.choice(["at once", "afterwards", "elsewhere"])
         chance = random.random()
         yield Operation(
-            client=random.randrange(clients),
+            client=random.randrange(clients) if again != "no" or chance < 0.9 else PLAIN,
             worker=random.randrange(workers),
             id=f"m{number}",
             action=action,
@@ -182,9 +192,36 @@ def _operations(random: Random, clients: int, workers: int, count: int) -> Itera
 
 
 def _message(random: Random) -> tuple[str, dict[str, Any]]:
-    if random.random() < 0.12:
+    chance = random.random()
+    if chance < 0.12:
         return "storage_batch", _batch(random)
-    return _single(random, reads=True)
+    if chance < 0.18:
+        return _lock(random)
+    action, payload = _single(random, reads=True)
+    is_write = action in ("storage_save", "storage_update", "storage_delete")
+    if is_write and random.random() < 0.06:
+        payload["fence"] = {"lock": random.choice(_LOCKS), "token": random.randrange(1, 6)}
+    return action, payload
+
+
+def _silent(random: Random) -> tuple[str, dict[str, Any]]:
+    """A save, which cannot fail, or a message that is refused whatever is kept."""
+    collection = random.choice(COLLECTIONS)
+    if random.random() < 0.2:
+        return "storage_forget", {"collection": collection}
+    return "storage_save", {"collection": collection, "task": {"title": _text(random), "hits": 1}}
+
+
+def _lock(random: Random) -> tuple[str, dict[str, Any]]:
+    """Tokens are guessed: they begin at 1, so that some of the guesses are right."""
+    payload: dict[str, Any] = {"name": random.choice(_LOCKS)}
+    chance = random.random()
+    if chance >= 0.5:
+        payload["token"] = random.randrange(1, 6)
+    if chance >= 0.75:
+        return "lock_release", payload
+    payload["lease_seconds"] = random.choice([0.2, 1.0, 5.0, 30.0])
+    return ("lock_acquire" if chance < 0.5 else "lock_renew"), payload
 
 
 def _batch(random: Random) -> dict[str, Any]:

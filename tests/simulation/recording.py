@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.chaos.history import Answer, Exchange
+from tests.chaos.history import Answer, Exchange, Violation
 from tests.chaos.load.recording import NOT_FINAL, is_write, told
 from tests.simulation.plans import Operation
 
@@ -14,11 +14,16 @@ class Recorder:
         self._now = now
         self._exchanges: dict[str, Exchange] = {}
         self.wrongs: list[str] = []
+        self.violations: list[Violation] = []
 
     @property
     def exchanges(self) -> list[Exchange]:
         """In the order of asking."""
         return list(self._exchanges.values())
+
+    def known(self, message_id: str) -> Exchange | None:
+        """The exchange of a message."""
+        return self._exchanges.get(message_id)
 
     def begin(self, operation: Operation) -> Exchange:
         """It is about to be sent, for the first time or another one."""
