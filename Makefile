@@ -26,8 +26,11 @@ venv: $(INSTALLED) ## create .venv with everything for work on the project
 demo: $(INSTALLED) ## show the main job on the embedded default; needs no server
 	$(BIN)/holdfast demo
 
+# Most tests wait for a server most of the time. JOBS=0 runs them one after the other (for --pdb).
+JOBS ?= 3
 test: $(INSTALLED) ## run every test with real servers; ARGS='-k name' is handed to pytest
-	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 $(BIN)/pytest $(ARGS)
+	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 \
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, layers
 	$(BIN)/ruff check . scripts/services
