@@ -198,6 +198,8 @@ class _Episode:
                     broker.restart(seconds)
                 case "store-away":
                     database.go_away(seconds)
+                case "clocks-jump":
+                    self._world.jump(fault.amount)
                 case _:
                     for cut in tuple(broker.cutters):
                         cut(seconds / 4)

@@ -42,7 +42,8 @@ KINDS: Final[Mapping[str, Sequence[str]]] = {
         "commit": "lost unconfirmed late conflict refused slow killed killed-after",
         "mark": "lost unconfirmed slow killed",
         "step": "killed killed stopped",
-        "weather": "broker-restart store-away cut-all",
+        "clock": "off",
+        "weather": "broker-restart store-away cut-all clocks-jump",
     }.items()
 }
 """What may happen at which point; a kind that stands there twice is twice as likely. `killed`

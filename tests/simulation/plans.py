@@ -142,6 +142,7 @@ def _rates(random: Random, severity: float) -> dict[str, float]:
         "read": 0.03,
         "commit": 0.15,
         "mark": 0.1,
+        "clock": 0.2,
         "weather": 0.3,
     }
     rates = {

@@ -15,6 +15,8 @@ from tests.simulation.processes import Process
 _LONGEST_LATENCY: Final = 0.05
 _LONGEST_STOP: Final = 40.0
 """Virtual seconds that a process is stopped at most: longer than heartbeats and leases."""
+_MOST_OFF: Final = 20.0
+_LONGEST_JUMP: Final = 600.0
 _HEARTBEAT: Final = 15.0
 
 
@@ -93,6 +95,9 @@ class World:
         self.processes.append(process)
         process.on_strike = lambda: self._strike(process)
         self._plan_strike(process)
+        fault = self.faults.at("clock", name)
+        if fault is not None:
+            process.wall_offset = _MOST_OFF * (fault.amount - 0.5)
         self.tell(f"{name} begins")
         return process
 
@@ -126,6 +131,12 @@ class World:
         if process.stopped and process.alive:
             self.tell(f"{process.name} goes on")
             self.loop.continue_process(process)
+
+    def jump(self, amount: float) -> None:
+        """The machines' wall clocks are set, all by the same."""
+        self.tell(f"clocks jump: {amount}")
+        for process in self.processes:
+            process.wall_offset += _LONGEST_JUMP * (amount - 0.5)
 
     def calm(self) -> None:
         """From now on nothing bad happens; what is stopped goes on."""
