@@ -16,12 +16,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from holdfast_backends.errors import InvalidValueError
 
 DEFAULT_NAMESPACE = "holdfast"
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+# Not urlsplit: newer versions of it refuse an IPv6 address that is not the first host.
+_URL = re.compile(
+    r"(?P<scheme>[^:/?#@]*)://(?:(?P<user>[^/?#]*)@)?(?P<hosts>[^/?#@]*)"
+    r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
+    re.DOTALL,
+)
 _HOST = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^:\[\]\s]*))(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -41,6 +47,7 @@ class Kind(Enum):
 
 _DEFAULT_PORTS = {Kind.SERVER: 6379, Kind.SENTINELS: 26379, Kind.CLUSTER: 6379}
 _SCHEMES = ", ".join(f"{kind.value}://" for kind in Kind)
+_NO_SCHEME = f"a Redis URL begins with {_SCHEMES} or the same with rediss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +87,22 @@ def parse_address(url: str, namespace: str | None = None) -> Address:
     Raises:
         InvalidValueError: naming what is wrong.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise _refused("the Redis URL cannot be read") from None
-    kind = _kind(parts.scheme)
-    if parts.fragment:
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise _refused(_NO_SCHEME)
+    scheme = parts["scheme"].lower()
+    kind = _kind(scheme)
+    if parts["fragment"]:
         raise _refused("a Redis URL has no fragment")
-    options = _options(kind, parts.query)
-    service, database = _path(kind, parts.path)
-    username, password = _credentials(parts)
+    options = _options(kind, parts["query"] or "")
+    service, database = _path(kind, parts["path"] or "")
+    username, password = _credentials(parts["user"] or "")
     return Address(
         kind=kind,
-        nodes=_nodes(kind, parts.netloc.rpartition("@")[2]),
+        nodes=_nodes(kind, parts["hosts"]),
         database=database,
         namespace=_checked(options.get("namespace") or namespace or DEFAULT_NAMESPACE),
-        encrypted=parts.scheme.startswith("rediss"),
+        encrypted=scheme.startswith("rediss"),
         username=username,
         password=password,
         service=service,
@@ -110,11 +117,11 @@ def _kind(scheme: str) -> Kind:
         for kind in Kind:
             if kind.value == f"redis{separator}{way}":
                 return kind
-    raise _refused(f"a Redis URL begins with {_SCHEMES} or the same with rediss")
+    raise _refused(_NO_SCHEME)
 
 
-def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+def _credentials(text: str) -> tuple[str | None, str | None]:
+    user, _, password = text.partition(":")
     return unquote(user) or None, unquote(password) or None
 
 
@@ -127,7 +134,8 @@ def _nodes(kind: Kind, text: str) -> tuple[Node, ...]:
                 "redis+cluster://"
             )
         return (_node(kind, text, "localhost"),)
-    return tuple(_node(kind, name, "") for name in names)
+    # Once each: a sentinel has one vote.
+    return tuple(dict.fromkeys(_node(kind, name, "") for name in names))
 
 
 def _node(kind: Kind, text: str, default: str) -> Node:
@@ -179,6 +187,8 @@ def _options(kind: Kind, query: str) -> Mapping[str, str]:
     if kind is Kind.SENTINELS:
         known |= {"sentinel_username", "sentinel_password"}
     unknown = sorted(found.keys() - known)
+    if unknown and "@" in query:  # of a password with a ? in it, which is not to be told
+        raise _refused("a special character of user or password in a Redis URL is written as %XX")
     if unknown:
         there = ", ".join(sorted(known))
         raise _refused(f"unknown option of a Redis URL: {unknown[0]}; there are: {there}")

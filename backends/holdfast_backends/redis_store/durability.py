@@ -131,5 +131,5 @@ def _facts(answer: object) -> dict[str, str]:
 def _pairs(answer: object) -> dict[str, str]:
     """CONFIG GET's list: a name, its value, and so on."""
     found = answer if isinstance(answer, Sequence) else ()
-    words = [word.decode() for word in found if isinstance(word, bytes)]
+    words = [word.decode(errors="replace") for word in found if isinstance(word, bytes)]
     return dict(zip(words[::2], words[1::2], strict=False))

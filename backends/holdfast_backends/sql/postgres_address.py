@@ -118,9 +118,20 @@ def _server(text: str) -> tuple[str | None, int | None]:
     if found is None:
         raise InvalidValueError("a host of this PostgreSQL URL cannot be read")
     host = found["v6"] or found["name"] or None
+    if host is not None and not _is_name(host):
+        raise InvalidValueError("a host of this PostgreSQL URL cannot be read")
     if found["port"]:
         return host, _port(found["port"])
     return host, None if host is None else _DEFAULT_PORT
+
+
+def _is_name(host: str) -> bool:
+    """Whether it can be looked up; what is no name at all would fail there as nobody expects."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return host.isprintable() and " " not in host
 
 
 def _port(text: str) -> int:

@@ -60,6 +60,17 @@ def test_the_urls_namespace_goes_before_the_arguments() -> None:
     assert parse_address("redis+cluster://h?namespace=a", "b").namespace == "a"
 
 
+def test_addresses_of_the_sixth_version_stand_anywhere() -> None:
+    address = parse_address("redis+cluster://:p[w@[::1],one:2,[::2]:3/")
+    assert address.nodes == (("::1", 6379), ("one", 2), ("::2", 3))
+    assert address.password == "p[w"
+
+
+def test_a_sentinel_that_is_named_twice_has_one_vote() -> None:
+    address = parse_address("redis+sentinel://one,one:26379,two/mymaster")
+    assert address.nodes == (("one", 26379), ("two", 26379))
+
+
 @pytest.mark.parametrize("way", ["", "+sentinel", "+cluster"])
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
 def test_every_scheme_opens_the_backend(scheme: str, way: str) -> None:
@@ -82,6 +93,9 @@ def test_every_scheme_opens_the_backend(scheme: str, way: str) -> None:
         ("redis://:secret@nowhere/-1", "database number"),
         ("redis://:secret@nowhere?timeout=3", "unknown option of a Redis URL: timeout"),
         ("redis://:secret@nowhere?sentinel_password=secret", "unknown option"),
+        ("redis://:a?secret@nowhere/0", "%XX"),
+        ("redis+sentinel://:a?secret&b@nowhere/mymaster", "%XX"),
+        ("redis:nowhere", "begins with redis://"),
         ("redis://:secret@nowhere?namespace=a&namespace=b", "one namespace"),
         ("redis://:secret@nowhere?namespace=", "1 to 64 letters"),
         ("redis://:secret@nowhere?namespace=%7Ba%7D", "1 to 64 letters"),

@@ -58,3 +58,12 @@ def test_it_is_replaced_less_often_while_that_does_not_help(clock: Clock) -> Non
     doubts.accepted(ROUTE)
     doubts.begin()
     assert replaced_after(doubts, clock) == 0.5
+
+
+def test_what_other_queues_take_does_not_make_it_more_often(clock: Clock) -> None:
+    doubts = Doubts(clock)
+    waits = []
+    for _ in range(8):
+        doubts.accepted(OTHER)  # it takes everything, on each new channel
+        waits.append(replaced_after(doubts, clock))
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]

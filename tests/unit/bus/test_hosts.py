@@ -49,6 +49,7 @@ def test_heartbeats_are_at_most_ten_seconds_apart(given: str) -> None:
         ("amqp://u:secret@one,/", "empty host"),
         ("amqp://u:secret@,one/", "empty host"),
         ("amqp://u:secret@one,,two/", "empty host"),
+        ("amqp://u:secret@one, two/", "space in a host"),
         ("amqp://u:secret@one,two:port/", "several hosts with commas"),
         ("amqp://u:secret@one,two:99999999/", "malformed"),
         ("amqp://u:secret@one,[::1/", "malformed"),

@@ -24,27 +24,27 @@ class Doubts:
         self._clock = clock
         self._accepted: set[str] = set()
         self._rejected_since: dict[str, float] = {}
-        self._patience = _FIRST_PATIENCE
+        self._patience: dict[str, float] = {}  # of routes that another channel did not help
 
     def accepted(self, route: str) -> None:
         """A queue took something."""
         if route not in self._accepted:
             self._accepted.add(route)
             self._rejected_since.pop(route, None)
-            self._patience = _FIRST_PATIENCE
+            self._patience.pop(route, None)
 
     def rejected(self, route: str) -> bool:
         """Whether to replace the channel, now that it has rejected something.
 
-        Less and less often while that does not help: a queue may be full indeed, and others
-        publish on the channel, too.
+        Less and less often while that does not help, whatever other queues take: this one may be
+        full indeed, and what else is under way on the channel is cut short each time.
         """
         if route in self._accepted:
             return False
-        now = self._clock()
-        if now - self._rejected_since.setdefault(route, now) < self._patience:
+        now, patience = self._clock(), self._patience.get(route, _FIRST_PATIENCE)
+        if now - self._rejected_since.setdefault(route, now) < patience:
             return False
-        self._patience = min(self._patience * 2, _LONGEST_PATIENCE)
+        self._patience[route] = min(patience * 2, _LONGEST_PATIENCE)
         return True
 
     def begin(self) -> None:

@@ -35,6 +35,8 @@ def parsed_hosts(url: str) -> tuple[URL, ...]:
         raise ValueError("The bus URL names its scheme more than once: write it before the first")
     if len(names) > 1 and not all(names):
         raise ValueError("The bus URL has an empty host: write host:port,host:port")
+    if any(character.isspace() for character in hosts):
+        raise ValueError("The bus URL has a space in a host: write host:port,host:port")
     return tuple(
         dict.fromkeys(_parsed(f"{scheme}://{user}{at}{name}{rest[end:]}") for name in names)
     )
