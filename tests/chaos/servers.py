@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import time
 import warnings
@@ -21,7 +22,7 @@ from localservices.postgres import Postgres as PostgresService
 from localservices.processes import free_ports, is_running
 from localservices.rabbitmq import RabbitMQ as RabbitMQService
 from localservices.redis import Redis as RedisService
-from tests.chaos.processes import children_of, end_of, gone
+from tests.chaos.processes import StillThereError, children_of, end_of, gone
 
 PATIENCE: Final = 120.0
 """Seconds within which a server has to accept connections, on a busy machine."""
@@ -173,6 +174,11 @@ class Postgres(Server):
         """Where the suite's database is."""
         return urlsplit(self.url)._replace(path=f"/{self.DATABASE}").geturl()
 
+    @property
+    def data(self) -> Path:
+        """Its files: elsewhere, where its user cannot get to the suite's directory."""
+        return Path(self._record.data)
+
     async def create_database(self) -> None:
         """Make the suite's database."""
         connection = await asyncpg.connect(self.url, timeout=_TRY)
@@ -180,6 +186,21 @@ class Postgres(Server):
             await connection.execute(f'CREATE DATABASE "{self.DATABASE}"')
         finally:
             await connection.close()
+
+    async def remove(self) -> None:
+        """As `Server.remove`, and what it has outside of its directory goes, too.
+
+        Killed for good it would leave its shared memory to the machine.
+        """
+        process = self._record.processes.get(self.name)
+        if process is not None and is_running(process):
+            self.resume()
+            os.kill(process.pid, signal.SIGQUIT)
+            with suppress(StillThereError):
+                await end_of(process.pid)
+        await super().remove()
+        if self._record.data and not self.data.is_relative_to(self._home):
+            await asyncio.to_thread(shutil.rmtree, self.data, ignore_errors=True)
 
     def backends(self) -> list[int]:
         """The processes that serve connections."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tests.chaos.checks.ledger import Ledger
 from tests.chaos.checks.promises import CANCELLED, ONE_EFFECT, WHOLE_BATCH
-from tests.chaos.checks.steps import WRITES, Step
+from tests.chaos.checks.steps import WRITES, Step, is_refused_anyway
 from tests.chaos.history import Violation
 
 
@@ -27,7 +27,9 @@ def one_effect(ledger: Ledger) -> Iterator[Violation]:
         operations = payload.get("operations") or [exchange.message]
         wanted = sum(operation["action"] in WRITES for operation in operations)
         told = ", ".join(event["id"] for event in events)
-        if len(events) > wanted:
+        if is_refused_anyway(exchange.message):
+            yield Violation(ONE_EFFECT, f"{message_id} had to be refused, and made {told}")
+        elif len(events) > wanted:
             yield Violation(ONE_EFFECT, f"{message_id} asked for {wanted} changes: {told}")
         elif exchange.answer is not None and exchange.answer["status"] == "error":
             said = exchange.answer["error_type"]

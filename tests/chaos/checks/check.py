@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.chaos.checks.answers import answered, same_answer
+from tests.chaos.checks.answers import answered, earned, same_answer
 from tests.chaos.checks.batches import one_effect, whole_batches
 from tests.chaos.checks.events import events, heard, published
 from tests.chaos.checks.ledger import Ledger
@@ -23,6 +23,7 @@ _MOST: Final = 20
 _OF_ALL: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
     answered,
     same_answer,
+    earned,
     one_effect,
     whole_batches,
     sequences,
@@ -40,10 +41,16 @@ _OF_A_COLLECTION: Final[tuple[Callable[[Replay], Iterator[Violation]], ...]] = (
 
 
 def check(history: History) -> list[Violation]:
-    """Where a history breaks a promise; the first of each promise, and not all that follow."""
+    """Where a history breaks a promise; the first of each promise, and not all that follow.
+
+    Raises ValueError where it cannot tell: answers about a collection that was not read.
+    """
     counts: Counter[str] = Counter()
     found: list[Violation] = []
-    for violation in _violations(Ledger(history)):
+    ledger = Ledger(history)
+    if ledger.unknown:
+        raise ValueError(f"{ledger.unknown[0]}: {ledger.unknown[0].collection} was not read")
+    for violation in _violations(ledger):
         counts[violation.promise] += 1
         if counts[violation.promise] <= _MOST:
             found.append(violation)

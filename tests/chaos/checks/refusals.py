@@ -6,7 +6,7 @@ from tests.chaos.checks.ledger import Ledger
 from tests.chaos.checks.promises import LINEARIZABLE
 from tests.chaos.checks.replay import Replay
 from tests.chaos.checks.rules import RefusedError, State, applied, readable
-from tests.chaos.checks.steps import WRITES, Step
+from tests.chaos.checks.steps import WRITES, Step, is_refused_anyway
 from tests.chaos.history import Violation
 
 _BY_STATE = frozenset({"not_found", "conflict", "validation_error"})
@@ -33,11 +33,11 @@ def refusals(ledger: Ledger, replay: Replay) -> Iterator[Violation]:
 
 
 def _is_invalid(step: Step) -> bool:
-    """Whether the message was sent to be refused, whatever is in the store. It has an answer
-    when the broker's confirm was lost, and it was asked again like others."""
+    """Whether the message was sent to be refused. It has an answer when the broker's confirm was
+    lost, and it was asked again like others."""
     assert step.outcome is not None
-    unheard_of = "unheard_of" in step.exchange.message["payload"]
-    return unheard_of and step.outcome["error_type"] == "validation_error"
+    is_invalid = step.outcome["error_type"] == "validation_error"
+    return is_invalid and is_refused_anyway(step.exchange.message)
 
 
 def _states(ledger: Ledger, replay: Replay, step: Step) -> Iterator[State]:

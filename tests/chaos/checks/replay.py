@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from tests.chaos.checks.ledger import Book, Event, Ledger
 from tests.chaos.checks.promises import LINEARIZABLE, ONE_EFFECT, UNIQUE_IDS, VERSIONS
 from tests.chaos.checks.rules import NOTHING, Document, RefusedError, State, applied, same
-from tests.chaos.checks.steps import Step
+from tests.chaos.checks.steps import WRITES, Step, steps_of
 from tests.chaos.history import Violation
 
 Id: TypeAlias = int | str
@@ -93,7 +93,25 @@ class Replay:
             text = f"{event['id']}: an effect of {event['message_id']} beyond its answer ({said})"
             yield Violation(ONE_EFFECT, text)
         document = None if event["kind"] == "deleted" else event["document"]
-        self._keep(sequence, event["record_id"], State(document, event["version"]))
+        state = State(document, event["version"])
+        if exchange is not None and exchange.message["action"] in WRITES:
+            yield from self._as_asked(event, state, *steps_of(exchange))
+        self._keep(sequence, event["record_id"], state)
+
+    def _as_asked(self, event: Event, state: State, step: Step) -> Iterator[Violation]:
+        """Whether a change without an answer is what its message asked for."""
+        record_id: Id = event["record_id"]
+        if step.record_id is None:
+            yield from self._new_id(f"{event['id']} {step}", record_id)
+        try:
+            asked = applied(step, self.states.get(record_id, NOTHING), record_id)
+        except RefusedError as error:
+            yield Violation(ONE_EFFECT, f"{event['id']}: made by {step}, which is {error}")
+            return
+        is_about = step.record_id in (None, record_id) and step.collection == self.book.name
+        is_equal = asked.version == state.version and same(asked.document, state.document)
+        if not (is_about and is_equal):
+            yield Violation(ONE_EFFECT, f"{event['id']}: {state}; {step} asked for {asked}")
 
     def _keep(self, sequence: int, record_id: Id, state: State) -> None:
         if isinstance(record_id, int):

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.chaos.history import Answer, Exchange
+from tests.chaos.history import Answer, Exchange, Message
 
 WRITES: Final = frozenset({"storage_save", "storage_update", "storage_delete"})
 READS: Final = frozenset({"storage_get", "storage_list", "storage_query", "storage_count"})
+_OTHERS: Final = frozenset({"storage_batch", "lock_acquire", "lock_renew", "lock_release"})
+UNHEARD_OF: Final = "unheard_of"
+"""A field that no payload has: who sends it wants to be refused."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,12 @@ class Step:
         where = "" if self.place is None else f"[{self.place}]"
         about = "" if self.record_id is None else f" {self.record_id!r}"
         return f"{self.exchange.message['id']}{where} {self.action}{about}"
+
+
+def is_refused_anyway(message: Message) -> bool:
+    """Whether a message was sent to be refused, whatever the store holds."""
+    is_known = message["action"] in WRITES | READS | _OTHERS
+    return not is_known or UNHEARD_OF in message["payload"]
 
 
 def steps_of(exchange: Exchange) -> Iterator[Step]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tests.chaos.checks.steps import UNHEARD_OF
 from tests.chaos.history import Exchange, Message
 from tests.chaos.load.drawing import Drawer
 from tests.chaos.load.plain import PlainSender
@@ -22,7 +23,6 @@ _PATIENCE: Final = 2.0  # seconds without an effect, then another few are sent a
 _REFUSED_EACH: Final = 10  # one of so many has to be refused
 _MOST_REFUSED: Final = 100  # each is a dead letter, and those are looked at one by one
 _PAUSE: Final = 0.03
-_REFUSED: Final = "unheard_of"  # a field that no payload has
 SILENCE: Final = 15.0
 """Seconds without any progress after which nothing more is expected of agents that are there."""
 
@@ -102,7 +102,7 @@ class OnceSender:
         self._confirmed.append(exchange)
         message_id = exchange.message["id"]
         self._look()
-        if message_id not in self._done_early and _REFUSED not in exchange.message["payload"]:
+        if message_id not in self._done_early and UNHEARD_OF not in exchange.message["payload"]:
             self._under_way.add(message_id)
         self._done_early.discard(message_id)
 
@@ -111,4 +111,4 @@ class OnceSender:
         self._drawn += 1
         if self._drawn % _REFUSED_EACH or self._drawn > _REFUSED_EACH * _MOST_REFUSED:
             return message
-        return {**message, "payload": {**message["payload"], _REFUSED: True}}
+        return {**message, "payload": {**message["payload"], UNHEARD_OF: True}}

@@ -2,11 +2,13 @@
 
 from time import process_time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.checks.check import check
 from tests.chaos.checks.promises import ANSWERED
+from tests.chaos.checks.steps import UNHEARD_OF
 from tests.chaos.history import Exchange, History, Kept
 from tests.unit.chaos.checks.honest import honest_history
 
@@ -60,7 +62,9 @@ def test_what_was_sent_once_needs_an_effect_or_a_dead_letter() -> None:
     _without_answer(history).expects = "effect"
     assert check(history) == []
 
-    refused = Exchange({**history.exchanges[0].message, "id": "refused"}, 1.0, expects="effect")
+    message = history.exchanges[0].message
+    payload = {**message["payload"], UNHEARD_OF: True}
+    refused = Exchange({**message, "id": "refused", "payload": payload}, 1.0, expects="effect")
     history.exchanges.append(refused)
     assert [violation.promise for violation in check(history)] == [ANSWERED]
     history.dead_letters["refused"] = "validation_error"
@@ -71,7 +75,7 @@ def test_what_is_refused_for_what_it_says_depends_on_no_record() -> None:
     history = honest_history(5)
     saved = _without_answer(history)
     kept = history.kept[saved.message["payload"]["collection"]]
-    said = {**saved.message["payload"], "unheard_of": True}
+    said = {**saved.message["payload"], UNHEARD_OF: True}
     refused = Exchange({**saved.message, "id": "refused", "payload": said}, 1.0, 2.0)
     refused.answer = {
         "status": "error",
@@ -84,6 +88,13 @@ def test_what_is_refused_for_what_it_says_depends_on_no_record() -> None:
     history.dead_letters[saved.message["id"]] = "delivery_limit"
     assert kept.events
     assert check(history) == []
+
+
+def test_answers_about_a_collection_that_was_not_read_are_no_pass() -> None:
+    history = honest_history(5)
+    history.kept.pop("people")
+    with pytest.raises(ValueError, match="people was not read"):
+        check(history)
 
 
 def test_large_histories_are_checked_in_seconds() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.checks import promises
 from tests.chaos.checks.check import check
-from tests.unit.chaos.checks import misreading  # noqa: F401 - registers what it holds
+from tests.unit.chaos.checks import misreading, refusing  # noqa: F401 - they register
 from tests.unit.chaos.checks.honest import honest_history
 from tests.unit.chaos.checks.tampering import TAMPERINGS
 
