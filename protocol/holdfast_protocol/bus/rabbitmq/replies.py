@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPChannelError, ConnectionInternalError
 from pamqp.commands import Basic
 
 from holdfast_protocol.bus.contract import ReplyDelivery
@@ -80,8 +80,9 @@ class RabbitReplyAddress:
     async def _prepare(self, channel: Channel) -> None:
         try:
             await declare_reply_queue(channel, self._address)
-        except (AMQPError, TimeoutError) as error:
+        except (AMQPChannelError, ConnectionInternalError, TimeoutError) as error:
             # Not found although it is being declared: its node is down. No answer: it hangs.
+            # A connection that is lost says nothing of the queue, which may hold answers.
             _log.warning("No reply queue %s: %s", self._address, describe(error))
             self._address = self._new_name()
             raise

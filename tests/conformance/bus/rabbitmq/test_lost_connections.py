@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
+from aiormq import Channel
 
+import holdfast_protocol.bus.rabbitmq.replies as replies_module
 from holdfast_protocol.bus.contract import Bus, Publication, ReplyAddress
 from holdfast_protocol.bus.rabbitmq.bus import RabbitBus
+from holdfast_protocol.bus.rabbitmq.topology import declare_reply_queue
 from holdfast_protocol.errors import BusClosedError, NoRouteError, UnavailableError
 from tests.conformance.bus.harness import RabbitHarness, Replies, has_nothing_more, soon, take
 from tests.conformance.bus.rabbitmq.tools import (
@@ -157,6 +160,27 @@ async def test_a_reply_address_survives_a_lost_connection(setting: Setting) -> N
         assert address.address == name
         assert await soon(bus.reply(name, b"x", "c")) is True
         assert (await replies.next()).body == b"x"
+
+
+async def test_a_connection_that_is_lost_once_more_takes_no_reply_queue_along(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers may wait in it: another name is only for a queue that its node took away."""
+    bus, replies = setting.bus, Replies()
+    address = await bus.open_reply_address("me", replies)
+    name, declaring = address.address, 0
+
+    async def declare(channel: Channel, queue: str) -> None:
+        nonlocal declaring
+        declaring += 1
+        if declaring == 1:
+            setting.proxy.cut()
+        await declare_reply_queue(channel, queue)
+
+    monkeypatch.setattr(replies_module, "declare_reply_queue", declare)
+    setting.proxy.cut()
+    await _rises_by_one(address)
+    assert (address.address, declaring) == (name, 2)
 
 
 async def test_publishes_under_way_are_sent_again(setting: Setting) -> None:
