@@ -8,6 +8,7 @@ from typing import Any, Final
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import ConflictError, HoldfastError, NotFoundError
 from holdfast_protocol.events import ChangeEvent
+from tests.chaos.load.tasks import end
 
 _PAUSE: Final = 0.5
 _RESYNC: Final = 5.0
@@ -36,9 +37,7 @@ class Ear:
         try:
             yield
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end(self._tasks)
 
     async def until(self, collection: str, sequence: int, patience: float) -> None:
         """Until an event was heard, or for so many seconds none was, or none will be."""

@@ -22,6 +22,7 @@ from tests.chaos.load.published import Published
 from tests.chaos.load.rates import Rates
 from tests.chaos.load.reading import Reader, left_in_queue
 from tests.chaos.load.recording import Recorder, is_write
+from tests.chaos.load.tasks import end
 
 COLLECTIONS: Final = ("orders", "people", "notes")
 _LOCKERS: Final = 2
@@ -166,11 +167,11 @@ class Load:
         traceback: TracebackType | None,
     ) -> None:
         self._enough = True
-        for task in self._working:
-            task.cancel()
-        await asyncio.gather(*self._working, return_exceptions=True)
-        await self._stop_sending()
-        await self._stack.aclose()
+        try:
+            await end(self._working)
+            await self._stop_sending()
+        finally:
+            await self._stack.aclose()
 
     async def finish(self) -> History:
         """Begin nothing new, ask until everything is answered, and read what is kept.
@@ -235,8 +236,7 @@ class Load:
 
     async def _stop_sending(self) -> None:
         if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
+            await end([self._sending])
 
     async def _settle(self, client: AgentClient) -> None:
         """Ask what has no answer once more, some of what has one, and what was cancelled."""

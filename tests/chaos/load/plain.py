@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 from tests.chaos.history import Exchange, Message
 from tests.chaos.load.dialling import LOST, WAIT, closed, dialled
 from tests.chaos.load.recording import Recorder, answer_on_wire
+from tests.chaos.load.tasks import end
 
 _PAUSE: Final = 0.3
 _OTHER: Final = "other-"
@@ -45,9 +46,7 @@ class PlainSender:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     async def publish(self, messages: Sequence[Message], *, answered: bool = True) -> bool:
         """Send once, several as an array. Whether the broker took it: if not, nobody knows.

@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from pamqp.common import FieldTable
 
 from tests.chaos.load.dialling import LOST, WAIT, closed, dialled
+from tests.chaos.load.tasks import end
 
 _PAUSE: Final = 0.3
 _EXPIRES: Final = 10 * 60 * 1_000  # milliseconds that the queue outlives its reader
@@ -37,8 +38,7 @@ class Published:
                 await self._bound.wait()
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end([task])
 
     async def until(self, sequence: int, patience: float) -> None:
         """Until an event has come, or for so many seconds nothing has."""
