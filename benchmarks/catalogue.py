@@ -12,6 +12,7 @@ from .cases.queries import QueriesByIndex
 from .cases.replay import Replay
 from .cases.saves import Foreign, Saves
 from .cases.scaling import Collections, Partitioned, Processes
+from .cases.scaling_sizes import Sizes
 from .cases.stores import Stores
 from .model import Case
 
@@ -32,6 +33,7 @@ CASES: Final[Mapping[str, Case]] = {
         Processes(),
         Collections(),
         Partitioned(),
+        Sizes(),
         QueriesByIndex(),
         Growth(),
     )
