@@ -7,11 +7,12 @@ from typing import Final
 
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import BusClosedError, HoldfastError
-from tests.chaos.history import Exchange
+from tests.chaos.checks.promises import ONE_EFFECT
+from tests.chaos.history import Exchange, Violation
 from tests.chaos.load.recording import answer_of
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.bus import SimulatedBus
-from tests.simulation.plans import SENDER, Operation
+from tests.simulation.plans import COLLECTIONS, SENDER, Operation
 from tests.simulation.processes import Process
 from tests.simulation.recording import Recorder
 from tests.simulation.world import World
@@ -104,6 +105,22 @@ class ClientProcess:
             await self._ask(process, client, operation, exchange)
             if operation.again == "afterwards":
                 await self._repeat(client, operation)
+            if operation.again == "otherwise" and exchange.answer is not None:
+                await self._misuse(client, operation)
+
+    async def _misuse(self, client: AgentClient, operation: Operation) -> None:
+        """Another message under an id that is known must not be done."""
+        payload = {"collection": COLLECTIONS[0], "task": {"title": "another"}}
+        try:
+            response = await client.request(
+                "storage", "storage_save", payload, message_id=operation.id, timeout=ATTEMPT
+            )
+        except HoldfastError:
+            return
+        # A late answer to the first message bears the same id, and may come instead.
+        if isinstance(response.result, dict) and response.result.get("title") == "another":
+            text = f"{operation.id} was done again with another payload"
+            self._recorder.violations.append(Violation(ONE_EFFECT, text))
 
     async def _tell(self, client: AgentClient, operation: Operation, exchange: Exchange) -> None:
         """Send it once, without an answer. Where the broker did not confirm, it is asked later."""
