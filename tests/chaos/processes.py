@@ -26,6 +26,14 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def command_of(pid: int) -> bytes:
+    """What it calls itself; nothing when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def resident_bytes(pid: int) -> int | None:
     """The memory that a process has in use; None when there is no such process."""
     try:

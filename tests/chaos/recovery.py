@@ -70,8 +70,13 @@ def _first_success(
 
 
 def full_again(rates: Rates, usual: float, healed_at: float, until: float) -> float | None:
-    """Seconds after which the throughput was as before, for a while; None when it never was."""
+    """Seconds after which the throughput was as before, for a while; None when it never was.
+
+    Where there was none before, nothing can be as it was: None, too.
+    """
     moment = healed_at
+    if usual <= 0:
+        return None
     while moment + _WINDOW <= until:
         if rates.between(moment, moment + _WINDOW) >= FULL * usual:
             return moment - healed_at

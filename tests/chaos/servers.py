@@ -22,7 +22,7 @@ from localservices.postgres import Postgres as PostgresService
 from localservices.processes import free_ports, is_running
 from localservices.rabbitmq import RabbitMQ as RabbitMQService
 from localservices.redis import Redis as RedisService
-from tests.chaos.processes import StillThereError, children_of, end_of, gone
+from tests.chaos.processes import StillThereError, children_of, command_of, end_of, gone
 
 PATIENCE: Final = 120.0
 """Seconds within which a server has to accept connections, on a busy machine."""
@@ -204,11 +204,7 @@ class Postgres(Server):
 
     def backends(self) -> list[int]:
         """The processes that serve connections."""
-        return [
-            pid
-            for pid in children_of(self.pid)
-            if b" chaos " in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        return [pid for pid in children_of(self.pid) if b" chaos " in command_of(pid)]
 
     async def _connect(self) -> None:
         try:

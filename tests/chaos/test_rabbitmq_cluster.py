@@ -16,6 +16,8 @@ from holdfast_protocol.logs import read_log
 from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.rabbitmq import Node, RabbitCluster, installed, rabbit_cluster
+from tests.chaos.clusters.redis_nodes import missing
+from tests.chaos.faults.abilities import require
 from tests.chaos.forms import by_form
 from tests.chaos.history import History
 from tests.chaos.load.load import Load
@@ -34,8 +36,9 @@ LOSSES = by_form(0, 3)  # of two nodes at once
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def nodes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitCluster]:
     """Three nodes that serve."""
+    require("servers")
     if not installed():
-        pytest.skip("RabbitMQ is not on this machine")
+        missing("RabbitMQ's own programs, epmd or erl_call are not on this machine")
     async with rabbit_cluster(tmp_path_factory.mktemp("cluster") / "nodes") as running:
         yield running
 

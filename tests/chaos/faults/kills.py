@@ -7,11 +7,16 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
+from typing import Final
 
 from tests.chaos.agents import Agent, AgentDiedError
 from tests.chaos.faults.contract import Strike
 from tests.chaos.processes import gone
 from tests.chaos.servers import Postgres, Server
+
+MISSED_AGENT: Final = "miss agent"
+"""What a strike is called that hit nobody; it is not counted among those that did."""
+_MISSED_CHILD: Final = "miss postgres child"
 
 
 class KillAgent:
@@ -27,6 +32,8 @@ class KillAgent:
         agent = random.choice(self._agents)
         async with agent.turn:
             struck_at = time.monotonic()
+            if agent.pid is None:  # it ended by itself, which whoever watches it has to see
+                return Strike(MISSED_AGENT, struck_at, struck_at, agent.backend)
             try:
                 await agent.kill()
             finally:
@@ -78,9 +85,17 @@ class KillConnection:
         async with self._server.turn:
             struck_at = time.monotonic()
             backends = self._server.backends()
-            if backends:
-                with suppress(ProcessLookupError):
-                    os.kill(random.choice(backends), signal.SIGKILL)
+            is_hit = bool(backends) and _killed(random.choice(backends))
+            if is_hit:
                 await gone(backends)
             healed_at = await self._server.until_it_answers()
-        return Strike(self.kind, struck_at, healed_at, self._server.name)
+        kind = self.kind if is_hit else _MISSED_CHILD
+        return Strike(kind, struck_at, healed_at, self._server.name)
+
+
+def _killed(pid: int) -> bool:
+    """Whether it was still there."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False

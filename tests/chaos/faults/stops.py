@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.chaos.agents import Agent
 from tests.chaos.faults.contract import Strike
+from tests.chaos.faults.kills import MISSED_AGENT
 from tests.chaos.servers import Server
 
 _SHORT: Final = (0.2, 1.5)  # seconds
@@ -29,6 +30,8 @@ class StopAgent:
         seconds = random.uniform(*(_LONG if random.random() < _LONG_ONES else _SHORT))
         async with agent.turn:
             struck_at = time.monotonic()
+            if agent.pid is None:
+                return Strike(MISSED_AGENT, struck_at, struck_at, agent.backend)
             try:
                 agent.suspend()
                 await asyncio.sleep(seconds)

@@ -56,3 +56,7 @@ def test_full_is_what_the_throughput_was() -> None:
     assert seconds is not None
     assert 2.5 <= seconds <= 3.0
     assert full_again(rates, usual=200.0, healed_at=12.0, until=30.0) is None
+
+
+def test_nothing_is_not_as_before_where_there_was_nothing_before() -> None:
+    assert full_again(_rates(), usual=0.0, healed_at=12.0, until=30.0) is None
