@@ -245,11 +245,12 @@ class Bus(Protocol):
         a lost connection nothing is sent again by itself; the caller begins again from what it
         knows (a prefix was delivered, perhaps). A queue that takes no more counts as
         delivered: one slow listener never stops the others, except for some seconds after a
-        lost connection, when a cluster's queues may be without a leader.
+        lost connection, and in a cluster after the first rejection, when its queues may be
+        without a leader.
 
         Raises:
             UnavailableError: not all confirmed in time, the connection was lost, or it was a
-                moment ago and a queue takes nothing.
+                moment ago or the bus is a cluster, and a queue takes nothing.
             ValidationError, TooLargeError: as for `publish`, before anything was sent.
         """
         ...

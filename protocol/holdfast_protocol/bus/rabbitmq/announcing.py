@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from math import inf
 from time import monotonic
 
 from aiormq import Channel
@@ -18,7 +19,11 @@ from holdfast_protocol.errors import BusClosedError, UnavailableError
 _log = logging.getLogger("holdfast.bus")
 
 DOUBTFUL_SECONDS = 10.0
-"""For so long after a lost connection, a rejection need not mean that a queue is full."""
+"""For so long after a lost connection, a rejection need not mean that a queue is full. Neither
+need it for so long after the first one in a cluster, of which other nodes may have been lost."""
+
+_QUIET_SECONDS = 60.0
+"""After so long without a rejection, the next one in a cluster is the first one again."""
 
 
 class Announcer:
@@ -37,6 +42,7 @@ class Announcer:
         self._closed = False
         self._pipe: ConfirmedPipe | None = None
         self._supervisor: Supervisor[Channel] | None = None
+        self._rejecting_since = self._rejected_at = -inf
 
     async def announce(self, announcements: Sequence[Announcement]) -> list[bool]:
         """For each in turn, whether any queue is bound for it.
@@ -67,18 +73,25 @@ class Announcer:
         return batch.routed
 
     def _on_rejected(self, count: int) -> None:
-        """Where a node was lost a moment ago, the queue may not be full but without a leader,
-        or the channel may never learn of the new one (see `Doubts`): then it is no delivery.
+        """Where a node may have been lost a moment ago, the queue may not be full but without a
+        leader, or the channel may never learn of the new one (see `Doubts`): then it is no
+        delivery.
 
         Raises UnavailableError.
         """
-        if monotonic() - self._link.lost_at < DOUBTFUL_SECONDS and self._supervisor is not None:
+        if self._supervisor is not None and self._is_doubtful():
             self._lost()
             self._supervisor.recycle()
-            raise UnavailableError(
-                "A queue takes nothing after a lost connection; some announcements may be delivered"
-            )
+            raise UnavailableError("A queue takes nothing now; some announcements may be delivered")
         _log.warning("%d announcements were rejected by a full queue", count)
+
+    def _is_doubtful(self) -> bool:
+        now = monotonic()
+        if now - self._rejected_at > _QUIET_SECONDS:
+            self._rejecting_since = now
+        self._rejected_at = now
+        suspected_at = self._rejecting_since if self._link.has_several_hosts else -inf
+        return now - max(self._link.lost_at, suspected_at) < DOUBTFUL_SECONDS
 
     async def close(self) -> None:
         """Announce no more; what is under way ends in UnavailableError."""

@@ -84,6 +84,11 @@ class Link:
         self.supervisor = Supervisor(f"{name} connection", self._connect, on_lost=self._lost)
 
     @property
+    def has_several_hosts(self) -> bool:
+        """Whether this is a cluster, of which another node than ours may be lost, too."""
+        return len(self._hosts.in_turn()) > 1
+
+    @property
     def blocked(self) -> bool:
         """Whether the broker takes nothing on this connection now (a memory or disk alarm)."""
         return not self._unblocked.is_set()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
@@ -105,6 +106,31 @@ async def test_what_is_rejected_right_after_a_lost_connection_is_not_taken_for_d
             await soon(bus.announce(numbered(1, 5)))
         monkeypatch.setattr(announcing, "DOUBTFUL_SECONDS", 0.0)
         assert await soon(bus.announce(numbered(1, 5))) == [True] * 4
+
+
+async def test_what_a_cluster_rejects_at_first_is_not_taken_for_delivered(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node than ours may be gone, of which no lost connection tells."""
+    parts = urlsplit(amqp_url)
+    harness = RabbitHarness(parts._replace(netloc=f"{parts.netloc},127.0.0.1:1").geturl())
+    async with harness.bus() as bus, await aio_pika.connect(amqp_url) as connection:
+        assert await bus.announce(numbered(0, 1)) == [False]
+        channel = await connection.channel()
+        full = await channel.declare_queue(
+            exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+        )
+        await full.bind(f"{harness.namespace}.events", "#")
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="takes nothing"):
+                await soon(bus.announce(numbered(1, 5)))
+        # It still takes nothing: it is full, and stops nobody any more.
+        monkeypatch.setattr(announcing, "DOUBTFUL_SECONDS", 0.0)
+        assert await soon(bus.announce(numbered(1, 5))) == [True] * 4
+        monkeypatch.undo()
+        monkeypatch.setattr(announcing, "_QUIET_SECONDS", 0.0)
+        with pytest.raises(UnavailableError, match="takes nothing"):
+            await soon(bus.announce(numbered(5, 9)))
 
 
 async def test_a_listener_is_made_again_and_says_so(setting: Setting) -> None:
