@@ -9,7 +9,7 @@ from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import BusClosedError, HoldfastError
 from tests.chaos.checks.promises import ONE_EFFECT
 from tests.chaos.history import Exchange, Violation
-from tests.chaos.load.recording import answer_of
+from tests.chaos.load.recording import answer_of, is_write
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.plans import COLLECTIONS, SENDER, Operation
@@ -105,7 +105,8 @@ class ClientProcess:
             await self._ask(process, client, operation, exchange)
             if operation.again == "afterwards":
                 await self._repeat(client, operation)
-            if operation.again == "otherwise" and exchange.answer is not None:
+            is_known = exchange.answer is not None and is_write(exchange.message)
+            if operation.again == "otherwise" and is_known:  # what only reads has no identity
                 await self._misuse(client, operation)
 
     async def _misuse(self, client: AgentClient, operation: Operation) -> None:

@@ -66,6 +66,8 @@ class Judge:
             for exchange in self._recorder.exchanges:
                 if exchange.expects == "answer":
                     await self._ask_again(client, exchange)
+            # What asked for no answer may still be under way, and is to be read, too.
+            await self._until_empty()
             kept = {name: await _kept(client, name) for name in COLLECTIONS}
             await self._wait_for_events(
                 {name: one.events[-1]["sequence"] for name, one in kept.items() if one.events}
