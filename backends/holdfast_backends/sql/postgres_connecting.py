@@ -7,10 +7,12 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
+from holdfast_backends.errors import UnsafeStoreError
+
 from .postgres_address import PostgresAddress
 
 Greet: TypeAlias = Callable[[Any], Awaitable[None]]
-"""Looks at a new `asyncpg.Connection` before it is used; what it raises refuses it."""
+"""Looks at a new `asyncpg.Connection` before it is used; an UnsafeStoreError refuses the server."""
 
 _OTHERS_SECONDS: Final = 3.0
 """For each of several servers: one that swallows packets must not take the time of the others."""
@@ -71,19 +73,20 @@ class Connector:
         """A connection to the server that takes writes.
 
         Raises:
-            The driver's exceptions: where no server does, the one that tells most.
+            The driver's exceptions, or what `greet` raised: where no server does, the one that
+            tells most.
         """
         failures: list[Exception] = []
         for place in self._order():
             host, port = self._servers[place]
             try:
                 connection = await asyncpg.connect(host=host, port=port, **self._arguments)
+                await self._welcome(connection)
             except ValueError:
                 raise  # the driver's word for our own mistakes
-            except _FAILURES as error:
+            except (UnsafeStoreError, *_FAILURES) as error:
                 failures.append(error)
                 continue
-            await self._welcome(connection)
             self._last = place
             return connection
         raise max(failures, key=_told)
@@ -105,6 +108,8 @@ class Connector:
 
 def _told(failure: Exception) -> int:
     """How much a failure says about what is to be done."""
+    if isinstance(failure, UnsafeStoreError):
+        return 4
     if isinstance(failure, asyncpg.PostgresError):
         refused = str(getattr(failure, "sqlstate", "")).startswith(_REFUSALS)
         return 3 if refused else 1

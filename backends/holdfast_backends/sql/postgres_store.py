@@ -199,9 +199,10 @@ class PostgresStore:
         """Look at each new connection's server: it may be another one than the last."""
         *settings, waits, standbys = (await connection.fetch(texts.SETTINGS))[0]
         self._crash_safe = "off" not in (*settings, waits)
-        self._replicated = bool(standbys) and waits in _REPLICATED
         if not self._crash_safe and not self._allow_unsafe:
             raise UnsafeStoreError(
                 "the store may lose what it acknowledged: its fsync, full_page_writes or"
                 " synchronous_commit is off"
             )
+        # Not of one that is refused: units under way elsewhere have to wait for standbys yet.
+        self._replicated = bool(standbys) and waits in _REPLICATED

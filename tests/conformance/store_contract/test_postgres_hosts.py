@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from holdfast_backends.errors import StorageError, UnavailableError
+from holdfast_backends.errors import StorageError, UnavailableError, UnsafeStoreError
 from holdfast_backends.sql.engines import postgres_engine
 from holdfast_backends.sql.migrate import migrate
 from holdfast_backends.sql.postgres_address import parse_postgres
@@ -145,6 +145,36 @@ async def test_a_server_that_took_over_and_may_lose_commits_is_not_worked_on(
         with pytest.raises(UnavailableError, match="synchronous_commit"):
             await store.heads()
         assert not store.capabilities.crash_safe
+
+
+async def test_a_server_that_may_lose_commits_does_not_hide_one_that_keeps_them(
+    postgres_url: str,
+) -> None:
+    """A former primary that came back, with other settings."""
+    refused: list[RawConnection] = []
+
+    async def greet(connection: RawConnection) -> None:
+        if not refused:
+            refused.append(connection)
+            raise UnsafeStoreError("it may")
+
+    port = urlsplit(postgres_url).port
+    address = parse_postgres(among(postgres_url, [], [f"localhost:{port}"]))
+    connection = await Connector(address, timeout=PER_HOST, settings={}, greet=greet).connect()
+    assert refused[0].is_closed()
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
+async def test_that_a_server_may_lose_commits_is_told_before_what_else_is_wrong(
+    postgres_url: str,
+) -> None:
+    async def greet(_connection: RawConnection) -> None:
+        raise UnsafeStoreError("it may")
+
+    address = parse_postgres(among(postgres_url, [nobody()], [nobody()]))
+    with pytest.raises(UnsafeStoreError):
+        await Connector(address, timeout=PER_HOST, settings={}, greet=greet).connect()
 
 
 async def test_connections_notice_a_machine_that_is_gone(postgres_url: str) -> None:
