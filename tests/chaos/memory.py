@@ -14,8 +14,6 @@ from tests.chaos.processes import resident_bytes
 MEBI: Final = 1024 * 1024
 _GROWTH: Final = 0.2
 _ALLOWED: Final = 16 * MEBI  # growth that is nothing, whatever part it is
-_WARM: Final = 20.0  # seconds: a process that has just begun is still loading
-_LONG_LIFE: Final = 120.0  # seconds: what is younger tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,16 @@ class Life:
 
 
 class Memory:
-    """Samples of all agent processes."""
+    """Samples of all agent processes.
 
-    def __init__(self) -> None:
+    Args:
+        long_life: seconds; what is younger tells nothing.
+        warm: seconds: a process that has just begun is still loading.
+    """
+
+    def __init__(self, long_life: float = 120.0, warm: float = 20.0) -> None:
+        self._long_life = long_life
+        self._warm = warm
         self._samples: dict[tuple[str, int], list[tuple[float, int]]] = {}
 
     def look(self, agents: Iterable[Agent]) -> None:
@@ -56,7 +61,7 @@ class Memory:
 
     def lives(self) -> list[Life]:
         """Those processes that lived long enough to tell something."""
-        found = [_life(name, samples) for (name, _pid), samples in self._samples.items()]
+        found = [self._life(name, samples) for (name, _pid), samples in self._samples.items()]
         return [life for life in found if life is not None]
 
     def violations(self) -> list[Violation]:
@@ -71,12 +76,11 @@ class Memory:
             if life.grows
         ]
 
-
-def _life(name: str, samples: list[tuple[float, int]]) -> Life | None:
-    born, last = samples[0][0], samples[-1][0]
-    used = [bytes_ for moment, bytes_ in samples if moment >= born + _WARM]
-    if last - born < _LONG_LIFE or len(used) < 10:
-        return None
-    tenth = max(1, len(used) // 10)
-    begin, end = statistics.median(used[:tenth]), statistics.median(used[-tenth:])
-    return Life(name, last - born, int(begin), int(end), max(used))
+    def _life(self, name: str, samples: list[tuple[float, int]]) -> Life | None:
+        born, last = samples[0][0], samples[-1][0]
+        used = [bytes_ for moment, bytes_ in samples if moment >= born + self._warm]
+        if last - born < self._long_life or len(used) < 10:
+            return None
+        tenth = max(1, len(used) // 10)
+        begin, end = statistics.median(used[:tenth]), statistics.median(used[-tenth:])
+        return Life(name, last - born, int(begin), int(end), max(used))

@@ -21,6 +21,8 @@ class Options:
         calm: single strikes of each kind in a quiet round, for the time that recovery takes.
         first_success: seconds after a server is back until the first success.
         full_again: seconds after a strike until the throughput is what it was.
+        long_life: seconds that a process must have lived so that its memory tells something, of
+            which the first `warm` are left out.
         mutant: a defect to plant in the agents.
         folder: where data and logs go.
     """
@@ -39,6 +41,8 @@ class Options:
     workers: int = 16
     first_success: float = 5.0
     full_again: float = 15.0
+    long_life: float = 120.0
+    warm: float = 20.0
     mutant: str | None = None
     stop_at_first: bool = False
 

@@ -28,7 +28,7 @@ class Run:
     def __init__(self, options: Options, command: str, tell: Callable[[str], None]) -> None:
         self._options = options
         self._tell = tell
-        self._memory = Memory()
+        self._memory = Memory(options.long_life, options.warm)
         self._round: Round | None = None
         self.report = Report(command, options.seed, str(options.folder), options.rounds)
 

@@ -36,7 +36,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _mutant(answering.acked_without_reply, p.ANSWERED),
     _mutant(answering.dropped_when_busy, p.ANSWERED),
     _mutant(answering.refused_without_dead_letter, p.ANSWERED),
-    _mutant(answering.answers_exchanged, p.SAME_ANSWER, *_ORDER),
+    _mutant(answering.answers_exchanged),
     _mutant(answering.read_from_a_cache, p.LINEARIZABLE),
     _mutant(answering.everything_remembered, p.MEMORY),
     # rules
@@ -55,7 +55,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     # what is told of changes
     _mutant(telling.lost_outbox_row, p.EVENTS),
     _mutant(telling.event_of_the_state_before, p.EVENTS),
-    _mutant(telling.event_without_its_message, p.EVENTS, p.ONE_EFFECT),
+    _mutant(telling.event_without_its_message, *_ORDER),
     _mutant(telling.marked_before_it_is_published, p.PUBLISHED),
     _mutant(telling.unannounced_page_is_skipped, p.PUBLISHED),
     _mutant(telling.everybody_leads, p.PUBLISHED),

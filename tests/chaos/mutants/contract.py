@@ -23,7 +23,8 @@ class Mutant:
         name: words with hyphens.
         defect: what is wrong, in a sentence.
         plant: replaces parts of the product, in the process that calls it.
-        promises: the promises (`Violation.promise`) of which at least one must be seen broken.
+        promises: the promises (`Violation.promise`) of which at least one must be seen broken;
+            empty for any of them.
     """
 
     name: str

@@ -1,0 +1,49 @@
+"""The storm finds the defects that are planted in real processes; see mutants/catalogue.py.
+
+The simulation (tests/simulation/test_mutants.py) looks for all that it can see. Here it is what
+the simulation cannot see and, in the long form, everything else that a few minutes bring to light.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.chaos.faults.abilities import require
+from tests.chaos.forms import by_form
+from tests.chaos.mutants.catalogue import MUTANTS
+from tests.chaos.mutants.contract import Mutant
+from tests.chaos.mutants.planting import planted
+from tests.chaos.mutants.where import ELSEWHERE, RARE
+from tests.chaos.options import Options
+from tests.chaos.run import Run
+
+pytestmark = [pytest.mark.amqp]
+
+_SHORT: Final = [mutant for mutant in MUTANTS if mutant.name in ELSEWHERE]
+_LONG: Final = [mutant for mutant in MUTANTS if mutant.name not in RARE]
+
+
+@pytest.mark.parametrize("mutant", by_form(_SHORT, _LONG), ids=lambda mutant: mutant.name)
+async def test_a_planted_defect_is_found(mutant: Mutant, tmp_path: Path) -> None:
+    require("servers")
+    calm = mutant.name in ELSEWHERE  # memory that is lost with its process tells nothing
+    options = Options(
+        folder=tmp_path,
+        seed=20261120,
+        backends=("sqlite",),
+        kinds=("agent", "rabbitmq"),
+        kills=0 if calm else 4,
+        stops=0 if calm else 2,
+        operations=4_000,
+        rounds=1 if calm else 2,
+        first_success=60.0,  # no defect of these is about time
+        long_life=8.0,
+        warm=2.0,
+        mutant=mutant.name,
+        stop_at_first=True,
+    )
+    with planted(mutant):  # some are the client's
+        report = await Run(options, "pytest", lambda _line: None).run()
+
+    assert report.found, f"nobody noticed: {mutant.defect}"
