@@ -53,7 +53,7 @@ differential: $(INSTALLED) ## compare all backends on N=1000000 random operation
 	$(BIN)/pytest tests/conformance/differential $(ARGS)
 
 STORM ?= --kills 20 --operations 50000 --calm 1
-chaos: $(INSTALLED) ## kill, stop and cut everything under load; STORM='--help' tells how long it can be
+chaos: $(INSTALLED) ## kill, stop and cut everything under load; python -m tests.chaos --help tells how long it can be
 	$(BIN)/python -m tests.chaos $(STORM)
 	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 HOLDFAST_TEST_CHAOS=long \
 	$(BIN)/pytest tests/chaos --ignore tests/chaos/test_storm.py $(ARGS)

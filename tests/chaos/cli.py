@@ -68,9 +68,10 @@ def main(words: Sequence[str] | None = None) -> int:
             runner.run(_until_told(run))
     except (KeyboardInterrupt, asyncio.CancelledError):
         is_whole = False
-    progress.end()
-    sys.stdout.write(run.report.as_text() + "\n")
-    _write(run.report, arguments.json)
+    finally:  # what was seen until then, also where the suite itself fails
+        progress.end()
+        sys.stdout.write(run.report.as_text() + "\n")
+        _write(run.report, arguments.json)
     if not is_whole:
         _say("it was ended before its time\n")
     if run.report.found or not is_whole:

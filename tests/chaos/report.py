@@ -129,9 +129,20 @@ class Report:
             ],
         )
         lines += _table(
-            ("back until first success", "backend", "seen", "median s", "longest s", "alone s"),
+            (
+                "back until first success",
+                "backend",
+                "seen",
+                "median s",
+                "longest s",
+                "alone",
+                "alone s",
+            ),
             [
-                (s["kind"], s["backend"], s["seen"], s["median"], s["longest"], s["alone"])
+                (
+                    *(s["kind"], s["backend"], s["seen"], s["median"], s["longest"]),
+                    *(s["seen_alone"], s["alone"]),
+                )
                 for s in _summaries(self.recoveries)
             ],
         )
@@ -141,6 +152,10 @@ class Report:
                 (c.kind, c.backend, f"{c.usual:.0f}", "not" if c.seconds is None else c.seconds)
                 for c in self.calm
             ],
+        )
+        lines += _table(
+            ("said instead of an answer", "times"),
+            [(name, f"{count:,}") for name, count in sorted(self.refusals.items())],
         )
         lines += _table(
             ("memory of long lives", "seconds", "begin MiB", "end MiB", "most MiB"),
@@ -191,6 +206,7 @@ def _summaries(recoveries: list[Recovery]) -> list[dict[str, Any]]:
                 "seen": len(seconds),
                 "median": round(seconds[len(seconds) // 2], 2),
                 "longest": round(seconds[-1], 2),
+                "seen_alone": len(alone),
                 "alone": round(max(alone), 2) if alone else None,
             }
         )

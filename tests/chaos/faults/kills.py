@@ -17,6 +17,8 @@ from tests.chaos.servers import Postgres, Server
 MISSED_AGENT: Final = "miss agent"
 """What a strike is called that hit nobody; it is not counted among those that did."""
 _MISSED_CHILD: Final = "miss postgres child"
+_CONNECTED: Final = 5.0  # seconds until the agents have connected again
+_POLL: Final = 0.05
 
 
 class KillAgent:
@@ -83,14 +85,23 @@ class KillConnection:
     async def strike(self, random: Random) -> Strike:
         """See `Fault`."""
         async with self._server.turn:
+            backends = await self._backends()
             struck_at = time.monotonic()
-            backends = self._server.backends()
             is_hit = bool(backends) and _killed(random.choice(backends))
             if is_hit:
                 await gone(backends)
             healed_at = await self._server.until_it_answers()
         kind = self.kind if is_hit else _MISSED_CHILD
         return Strike(kind, struck_at, healed_at, self._server.name)
+
+    async def _backends(self) -> list[int]:
+        """Those there are; just after another strike nobody has connected yet."""
+        give_up_at = time.monotonic() + _CONNECTED
+        while True:
+            found = self._server.backends()
+            if found or time.monotonic() > give_up_at:
+                return found
+            await asyncio.sleep(_POLL)
 
 
 def _killed(pid: int) -> bool:
