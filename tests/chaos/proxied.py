@@ -10,6 +10,7 @@ from random import Random
 from tests.acceptance.serving import Serving, serving
 from tests.acceptance.stores import temporary_store
 from tests.chaos.checks.check import check
+from tests.chaos.checks.defects import defects
 from tests.chaos.faults.contract import Fault, Strike
 from tests.chaos.history import History
 from tests.chaos.load.hearing import Ear
@@ -86,7 +87,7 @@ async def proxied(
             yield Proxied(name, served, load, agents, clients, store)
             history = await load.finish()
             await _hear_all(ear, history)
-        violations = check(history)
+        violations = [*check(history), *defects(load.refusals)]
         assert not violations, "\n".join(f"{v.promise}: {v.text}" for v in violations)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.chaos.calm import strike_calmly
 from tests.chaos.checks.check import check
+from tests.chaos.checks.defects import defects
 from tests.chaos.checks.promises import ANSWERED, RECOVERY
 from tests.chaos.faults.contract import Strike
 from tests.chaos.history import History, Violation
@@ -52,6 +53,7 @@ class Round:
             self._report.operations[backend] += load.operations
             self._report.messages[backend] += load.answered
             self._report.refusals.update(load.refusals)
+            self._found(backend, list(defects(load.refusals)))
         self.loads.clear()
 
     async def _open(self, stack: AsyncExitStack, backend: str) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 
 from tests.chaos.checks.check import check
+from tests.chaos.checks.defects import defects
 from tests.chaos.load.load import Load
 
 
@@ -22,7 +23,7 @@ async def run(bus: str, namespace: str, seconds: float, seed: int, workers: int)
         refusals = load.refusals
     say(f"{len(history.exchanges)} exchanges, {rate:.0f}/s, refusals {refusals}")
     began_at = time.monotonic()
-    violations = check(history)
+    violations = [*check(history), *defects(refusals)]
     say(f"{len(violations)} violations, checked in {time.monotonic() - began_at:.2f} s")
     for violation in violations:
         say(f"{violation.promise}: {violation.text}")

@@ -12,7 +12,7 @@ from tests.unit.chaos.checks import misreading, refusing  # noqa: F401 - they re
 from tests.unit.chaos.checks.honest import honest_history
 from tests.unit.chaos.checks.tampering import TAMPERINGS
 
-_JUDGED_ELSEWHERE = {promises.MEMORY, promises.RECOVERY, promises.STANDS}
+_JUDGED_ELSEWHERE = {promises.MEMORY, promises.RECOVERY, promises.SANE, promises.STANDS}
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
