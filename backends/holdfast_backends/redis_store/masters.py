@@ -80,13 +80,17 @@ class OneServer:
         """See Master."""
 
 
+def patience(timeout: float) -> float:
+    """For how many seconds one is waited for who is asked for the master."""
+    return min(timeout, _ASKING_SECONDS)
+
+
 def to_ask(address: Address, timeout: float) -> dict[str, Any]:
     """Options of a client that asks for the master: it waits shortly, and asks once."""
-    patience = min(timeout, _ASKING_SECONDS)
     return {
         "protocol": 2,
-        "socket_timeout": patience,
-        "socket_connect_timeout": patience,
+        "socket_timeout": patience(timeout),
+        "socket_connect_timeout": patience(timeout),
         "retry": Retry(NoBackoff(), 0),
         "ssl": address.encrypted,
     }

@@ -6,26 +6,30 @@ one slot, so at any time one server is enough, and finding it is all that a clus
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from time import monotonic
 from typing import Any, TypeAlias, cast
 from weakref import WeakSet
 
 from redis.asyncio import Redis
 from redis.crc import key_slot
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from holdfast_backends.errors import StorageError, UnavailableError
 
 from .address import Address, Node
-from .failures import FAMILIES, RefusedError
-from .masters import Follower, to_ask
+from .failures import FAMILIES, RefusedError, translate
+from .masters import Follower, patience, to_ask
 
 _GOSSIP_SECONDS = 1.0
 """For how long a redirection is believed more than what other nodes say: they hear of it late."""
 
-_Slots: TypeAlias = Sequence[Sequence[Any]]
-"""What CLUSTER SLOTS answers."""
+_ALONE_SECONDS = 0.25
+"""For how long the first node is asked alone: most times it is enough."""
+
+_Slots: TypeAlias = Sequence[tuple[int, int, Sequence[Node]]]
+"""Of each range of slots the first, the last, and the servers: the master, then its replicas."""
 
 
 class SlotMaster:
@@ -38,6 +42,7 @@ class SlotMaster:
         self._seeds = address.nodes
         self._known: tuple[Node, ...] = ()
         self._slot = key_slot(key)
+        self._patience = patience(timeout)
         self._options: Mapping[str, Any] = {
             **to_ask(address, timeout),
             "username": address.username,
@@ -53,23 +58,15 @@ class SlotMaster:
         """See Master."""
         if self._told is not None and monotonic() < self._told[1]:
             return self._told[0]
-        failure: Exception | None = None
-        for node in self._candidates():
-            slots = await self._told_by(node)
-            if isinstance(slots, Exception):
-                failure = slots
-                continue
-            owner = self._owner(slots, node)
-            if owner is not None:
-                self.latest = owner
-                return owner
-        if failure is None:
-            text = "no node of the Redis Cluster serves this namespace now"
-            raise RefusedError(UnavailableError(text))
-        if isinstance(failure, ResponseError) and "cluster support disabled" in str(failure):
-            text = "this server is no Redis Cluster: begin the URL with redis://"
-            raise RefusedError(StorageError(text)) from failure
-        raise failure
+        failures: list[Exception] = []
+        async with aclosing(self._answers()) as answers:
+            async for answer in answers:
+                owner = answer if isinstance(answer, Exception) else self._owner(answer)
+                if not isinstance(owner, Exception):
+                    self.latest = owner
+                    return owner
+                failures.append(owner)
+        raise max(failures, key=_told)
 
     def redirected(self, node: Node) -> None:
         """See Master."""
@@ -86,31 +83,72 @@ class SlotMaster:
         first = self._turn % len(every)
         return every[first:] + every[:first]
 
-    async def _told_by(self, node: Node) -> _Slots | Exception:
+    async def _answers(self) -> AsyncGenerator[_Slots | Exception, None]:
+        """What the nodes say, as it comes: of one, and of all others when that was not enough."""
+        first, *others = self._candidates()
+        asked, waiting = await asyncio.wait({self._start(first)}, timeout=_ALONE_SECONDS)
+        for task in asked:
+            yield task.result()
+        waiting |= {self._start(node) for node in others}
+        while waiting:
+            asked, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in asked:
+                yield task.result()
+
+    def _start(self, node: Node) -> "asyncio.Task[_Slots | Exception]":
         # A task of its own: whoever is cancelled here leaves no open connection behind.
         task = asyncio.get_running_loop().create_task(self._ask(node))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def _ask(self, node: Node) -> _Slots | Exception:
         host, port = node
         try:
-            async with Redis(host=host, port=port, **self._options) as client:
-                ask = cast(Callable[..., Awaitable[_Slots]], client.execute_command)
-                return await ask("CLUSTER", "SLOTS")
+            # One bound for connecting, entering and asking together.
+            async with (
+                asyncio.timeout(self._patience),
+                Redis(host=host, port=port, **self._options) as client,
+            ):
+                ask = cast(Callable[..., Awaitable[Any]], client.execute_command)
+                return _read(await ask("CLUSTER", "SLOTS"), node)
+        except ResponseError as error:
+            return _alone(error) if "cluster support disabled" in str(error) else error
         except FAMILIES as error:
             return error
 
-    def _owner(self, slots: _Slots, asked: Node) -> Node | None:
-        """Each entry is: first slot, last slot, the master, replicas; a server is: host, port, …"""
-        self._known = tuple(
-            dict.fromkeys(_node(server, asked) for _, _, *servers in slots for server in servers)
-        )
-        for first, last, master, *_replicas in slots:
+    def _owner(self, slots: _Slots) -> Node | RefusedError:
+        self._known = tuple(dict.fromkeys(node for _, _, nodes in slots for node in nodes))
+        for first, last, nodes in slots:
             if first <= self._slot <= last:
-                return _node(master, asked)
-        return None
+                return nodes[0]
+        text = "no node of the Redis Cluster serves this namespace now"
+        return RefusedError(UnavailableError(text))
+
+
+def _told(failure: Exception) -> int:
+    """How much a failure says about what is to be done."""
+    if not isinstance(translate(failure), UnavailableError):
+        return 2
+    return 1 if isinstance(failure, (RefusedError, ResponseError)) else 0
+
+
+def _alone(error: ResponseError) -> RefusedError:
+    text = "this server is no Redis Cluster: begin the URL with redis://"
+    refusal = RefusedError(StorageError(text))
+    refusal.__cause__ = error
+    return refusal
+
+
+def _read(answer: Any, asked: Node) -> _Slots:
+    """Each entry is: first slot, last slot, the master, replicas; a server is: host, port, …"""
+    try:
+        return [
+            (int(first), int(last), [_node(server, asked) for server in (master, *replicas)])
+            for first, last, master, *replicas in answer
+        ]
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InvalidResponse("this is no answer to CLUSTER SLOTS") from error
 
 
 def _node(server: Sequence[Any], asked: Node) -> Node:
