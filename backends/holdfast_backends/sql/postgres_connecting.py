@@ -1,5 +1,6 @@
 """Connecting to the one server of several that takes writes."""
 
+import asyncio
 import socket
 from asyncio import Transport
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -38,7 +39,7 @@ class Connector:
     Standbys are asked and left; so nothing is ever read from one.
 
     Args:
-        timeout: seconds for a server, at most.
+        timeout: seconds for a server, at most; the greeting is within.
         settings: of the session, by name.
         greet: called with each new connection.
         arguments: more of `asyncpg.connect`.
@@ -56,14 +57,15 @@ class Connector:
         self._servers = address.servers
         self._greet = greet
         self._last = 0
-        bound = timeout if len(address.servers) == 1 else min(timeout, _OTHERS_SECONDS)
+        alone = len(address.servers) == 1
+        self._bound = timeout if alone else min(timeout, _OTHERS_SECONDS)
         self._arguments: dict[str, Any] = {
             "user": address.user,
             "password": address.password,
             "database": address.database,
             "ssl": address.ssl,
             "target_session_attrs": address.target,
-            "timeout": bound,
+            "timeout": self._bound,
             "server_settings": dict(settings),
             "connection_class": _WatchedConnection,
             **arguments,
@@ -78,10 +80,8 @@ class Connector:
         """
         failures: list[Exception] = []
         for place in self._order():
-            host, port = self._servers[place]
             try:
-                connection = await asyncpg.connect(host=host, port=port, **self._arguments)
-                await self._welcome(connection)
+                connection = await self._connected(*self._servers[place])
             except ValueError:
                 raise  # the driver's word for our own mistakes
             except (UnsafeStoreError, *_FAILURES) as error:
@@ -90,6 +90,13 @@ class Connector:
             self._last = place
             return connection
         raise max(failures, key=_told)
+
+    async def _connected(self, host: str | None, port: int | None) -> Any:
+        # Of the greeting, the driver would bound each statement only, as any other one.
+        async with asyncio.timeout(self._bound):
+            connection = await asyncpg.connect(host=host, port=port, **self._arguments)
+            await self._welcome(connection)
+            return connection
 
     async def _welcome(self, connection: Any) -> None:
         if self._greet is None:

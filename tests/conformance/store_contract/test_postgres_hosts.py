@@ -166,6 +166,26 @@ async def test_a_server_that_may_lose_commits_does_not_hide_one_that_keeps_them(
     await connection.close()
 
 
+async def test_a_server_that_falls_silent_after_connecting_is_passed_over(
+    postgres_url: str,
+) -> None:
+    greeted: list[RawConnection] = []
+
+    async def greet(connection: RawConnection) -> None:
+        greeted.append(connection)
+        if len(greeted) == 1:
+            await asyncio.Event().wait()
+
+    port = urlsplit(postgres_url).port
+    address = parse_postgres(among(postgres_url, [], [f"localhost:{port}"]))
+    connector = Connector(address, timeout=PER_HOST, settings={}, greet=greet)
+    async with asyncio.timeout(10):
+        connection = await connector.connect()
+    assert greeted[0].is_closed()
+    assert not connection.is_closed()
+    await connection.close()
+
+
 async def test_that_a_server_may_lose_commits_is_told_before_what_else_is_wrong(
     postgres_url: str,
 ) -> None:
