@@ -58,9 +58,13 @@ def parse_postgres(url: str) -> PostgresAddress:
     if found is None or found["scheme"] not in SCHEMES:
         raise InvalidValueError("this is no URL of PostgreSQL")
     options = _options(found["query"] or "")
-    named = options.get("host") or _unquoted_each(found["servers"])
+    named = options.get("host")
+    servers = _servers(named or _unquoted_each(found["servers"]), options.get("port", []))
+    # Left away, a host is the driver's default; an option without one would hide those before it.
+    if named is not None and any(host is None for host, _port in servers):
+        raise InvalidValueError("a host of this PostgreSQL URL has no name")
     return PostgresAddress(
-        servers=_servers(named, options.get("port", [])),
+        servers=servers,
         user=_unquoted(found["user"]),
         password=_unquoted(found["password"]),
         database=_unquoted(found["database"]),
