@@ -81,19 +81,16 @@ class Serving:
 
     async def _connect(self, stack: AsyncExitStack) -> Service | None:
         """The opened service, its indexes declared; None when told to stop before."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.connect_seconds
-        service = await self._reached(lambda: stack.enter_async_context(self._opened()), deadline)
+        service = await self._reached(lambda: stack.enter_async_context(self._opened()))
         if service is not None:
-            await self._reached(lambda: self._declare_indexes(service), deadline)
+            await self._reached(lambda: self._declare_indexes(service))
         return None if self._stop.is_set() else service
 
-    async def _reached(
-        self, attempt: Callable[[], Coroutine[Any, Any, _T]], deadline: float
-    ) -> _T | None:
+    async def _reached(self, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T | None:
         """What an attempt gives, once broker and store can be reached; None when told to stop
-        before."""
+        before. However long it took to come here, there is as much patience again."""
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.connect_seconds
         delay = _RETRY_FIRST
         while not self._stop.is_set():
             trying = asyncio.ensure_future(attempt())
