@@ -14,7 +14,7 @@ from tests.acceptance.serving import clean_environment, run_holdfast, serving_wi
 from tests.docs.pages import CHECKOUT, README, blocks
 
 _PATIENCE = 60.0  # seconds: a bound, never a pause
-_MAKE, _SERVICE, _LETTERS, _RECORDING = blocks(README, "sh")
+_MAKE, _SERVICE, _UNDER_FIRE, _LETTERS, _RECORDING = blocks(README, "sh")
 _PROGRAM, _FOLLOWING = blocks(README, "python")
 
 
@@ -51,11 +51,12 @@ def test_the_program_that_hears_of_changes_runs_as_a_script(tmp_path: Path) -> N
 
 def test_the_targets_of_make_exist() -> None:
     targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
-    commands = _commands(_MAKE)
+    commands = [*_commands(_MAKE), *_commands(_UNDER_FIRE)]
     assert commands
-    for make, target in commands:
+    for make, target, *variables in commands:
         assert make == "make"
         assert target in targets
+        assert all("=" in variable for variable in variables)
 
 
 async def test_the_example_log_is_replayed_without_a_difference(tmp_path: Path) -> None:

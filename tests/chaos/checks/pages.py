@@ -45,7 +45,10 @@ class Pages:
             assert step.outcome is not None
             cursor = step.outcome["meta"].get("next_cursor")
             if cursor is not None and step.outcome["result"]:
-                self._marks[cursor] = Mark(step.outcome["result"][-1]["id"], sequence)
+                mark = Mark(step.outcome["result"][-1]["id"], sequence)
+                # The same place may be told again later, when its record was made anew: whoever
+                # follows the cursor has it from a page before.
+                self._marks[cursor] = min(mark, self._marks.get(cursor, mark), key=_moment)
 
     def _problem(self, replay: Replay, step: Step) -> str | None:
         assert step.outcome is not None
@@ -60,6 +63,8 @@ class Pages:
         if cursor is not None and mark is None:
             return None  # of a page that was never answered
         following = _following(replay, step, matching, mark)
+        if following is None:
+            return None  # the page before told of a record that was not there: found there
         page = following[: step.payload.get("limit")]
         expected = [_shown(document, step.payload.get("fields")) for document in page]
         if not same(result, expected):
@@ -73,16 +78,20 @@ class Pages:
         return None
 
 
+def _moment(mark: Mark) -> int:
+    return mark.sequence
+
+
 def _following(
     replay: Replay, step: Step, matching: list[dict[str, Any]], mark: Mark | None
-) -> list[dict[str, Any]]:
-    """Those that match, in order, from behind the cursor on."""
+) -> list[dict[str, Any]] | None:
+    """Those that match, in order, from behind the cursor on; None where its record never was."""
     sort = [(path, way == "desc") for path, way in step.payload.get("sort") or []]
     placed = [(place(document, sort), document) for document in matching]
     if mark is not None:
         last = replay.at(mark.record_id, mark.sequence).document
         if last is None:
-            return matching  # another check's
+            return None
         after = place(dict(last), sort)
         placed = [entry for entry in placed if comes_before(after, entry[0])]
     return [document for _place, document in _ordered(placed, len(sort))]

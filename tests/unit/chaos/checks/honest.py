@@ -137,8 +137,10 @@ class HonestStore:
         page = found[: payload.get("limit")]
         meta: dict[str, Any] = {"next_cursor": None}
         if len(page) < len(found):
-            meta["next_cursor"] = f"cursor-{len(self._cursors)}"
-            self._cursors[meta["next_cursor"]] = place(page[-1].document, sort)
+            # A place in the order of a query, so the same whenever that place ends a page.
+            last = place(page[-1].document, sort)
+            meta["next_cursor"] = repr((name, payload.get("filters"), sort, last))
+            self._cursors[meta["next_cursor"]] = last
         if payload.get("with_meta"):
             facts = [{"id": entry.document["id"], "version": entry.version} for entry in page]
             meta["records"] = facts

@@ -1,6 +1,7 @@
 """Histories that keep every promise: no check may object."""
 
 from time import process_time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from tests.chaos.checks.check import check
 from tests.chaos.checks.promises import ANSWERED
 from tests.chaos.checks.steps import UNHEARD_OF
 from tests.chaos.history import Exchange, History, Kept
-from tests.unit.chaos.checks.honest import honest_history
+from tests.unit.chaos.checks.honest import HonestStore, honest_history
 
 
 @given(seed=st.integers(0, 2**32))
@@ -114,3 +115,27 @@ def _without_answer(history: History) -> Exchange:
     )
     found.answer = found.answered_at = None
     return found
+
+
+def test_a_cursor_that_is_told_again_leads_on_from_the_page_that_told_it_first() -> None:
+    """The record at which it stands was removed meanwhile, and made anew later."""
+    first = {"limit": 2}
+    store, exchanges = HonestStore(), list[Exchange]()
+
+    def ask(action: str, **payload: Any) -> Any:
+        number = len(exchanges)
+        message = {"id": f"m{number}", "sender": "load", "recipient": "storage", "action": action}
+        message["payload"] = {"collection": "people", **payload}
+        answer = store.execute(message)
+        exchanges.append(Exchange(message, number, number + 0.5, answer))
+        return answer
+
+    for _record in range(3):
+        ask("storage_save", task={"title": "kelp"})
+    cursor = ask("storage_list", **first)["meta"]["next_cursor"]
+    ask("storage_delete", task_id=2)
+    ask("storage_list", **first, cursor=cursor)
+    ask("storage_save", task={"id": 2, "title": "kelp"})
+    assert ask("storage_list", **first)["meta"]["next_cursor"] == cursor
+
+    assert check(History(exchanges, {"people": store.kept("people")})) == []
