@@ -81,7 +81,12 @@ def test_the_entry_points_are_the_command_and_a_backend_for_each_scheme(installe
     points = ConfigParser()
     points.read(text)
     assert dict(points["console_scripts"]) == {"holdfast": "holdfast_agents.cli:main"}
-    schemes = {"memory", "sqlite", "postgres", "postgresql", "redis", "rediss"}
+    redis = {
+        f"{scheme}{kind}"
+        for scheme in ("redis", "rediss")
+        for kind in ("", "+sentinel", "+cluster")
+    }
+    schemes = {"memory", "sqlite", "postgres", "postgresql"} | redis
     assert set(points["holdfast.backends"]) == schemes
     program = """
 from importlib.metadata import entry_points

@@ -124,8 +124,8 @@ def test_a_cursor_that_is_told_again_leads_on_from_the_page_that_told_it_first()
 
     def ask(action: str, **payload: Any) -> Any:
         number = len(exchanges)
-        message = {"id": f"m{number}", "sender": "load", "recipient": "storage", "action": action}
-        message["payload"] = {"collection": "people", **payload}
+        message: dict[str, Any] = {"id": f"m{number}", "sender": "load", "recipient": "storage"}
+        message |= {"action": action, "payload": {"collection": "people", **payload}}
         answer = store.execute(message)
         exchanges.append(Exchange(message, number, number + 0.5, answer))
         return answer
