@@ -1,7 +1,6 @@
 """The simulation finds the defects that are planted; see tests/chaos/mutants/catalogue.py.
 
-What it cannot see is in `ELSEWHERE`, and `python -m tests.chaos.mutants` plants that in real
-processes.
+What it does not see is in `ELSEWHERE`; tests/chaos/test_mutants.py plants that in real processes.
 """
 
 import itertools
