@@ -146,9 +146,7 @@ async def open_service(
 
 
 @asynccontextmanager
-async def service_on(
-    bus: Bus, backend: Backend, options: ServiceOptions
-) -> AsyncIterator[Service]:
+async def service_on(bus: Bus, backend: Backend, options: ServiceOptions) -> AsyncIterator[Service]:
     """A service on a bus and a backend that are open already; the caller closes them.
 
     Raises:

@@ -47,4 +47,5 @@ async def test_a_planted_defect_is_found(mutant: Mutant, tmp_path: Path) -> None
         report = await Run(options, "pytest", lambda _line: None).run()
 
     broken = {found.violation.promise for found in report.found}
-    assert broken & (mutant.promises or broken), f"{mutant.defect} Instead of this: {broken or 'nothing'}"
+    seen = broken & (mutant.promises or broken)
+    assert seen, f"{mutant.defect} Instead of this: {broken or 'nothing'}"

@@ -4,7 +4,7 @@ from typing import Final
 
 ELSEWHERE: Final = frozenset({"deadline-before-identity", "everything-remembered"})
 """What the simulation does not see: it has no memory of its own to look at, and its plans let a
-deadline pass between two deliveries too seldom. The load of the storm shows them without a fault."""
+deadline pass between two deliveries too seldom. The load shows them without a fault."""
 
 RARE: Final = frozenset(
     {
