@@ -41,9 +41,9 @@ class Drawer:
         collection = self._random.choice(self._collections)
         if chance < 0.06:
             return self.message("storage_batch", self._batch(collection))
-        if chance < 0.09:
+        if chance < 0.2:
             return self.message("storage_batch", self._long_batch(collection))
-        if chance < 0.115:
+        if chance < 0.23:
             return self.message(*self._pages[collection].draw())
         return self.message(*self._one(collection))
 
