@@ -100,9 +100,11 @@ class Round:
     async def _reach(self, backend: str, wanted: int) -> None:
         load = self.loads[backend]
         try:
-            await load.until(wanted - load.answered, _LONGEST)
+            await load.until_operations(wanted - load.operations, _LONGEST)
         except TimeoutError:
-            text = f"{load.answered:,} of {wanted:,} messages in {_LONGEST:.0f} s without faults"
+            text = (
+                f"{load.operations:,} of {wanted:,} operations in {_LONGEST:.0f} s without faults"
+            )
             self._found(backend, [Violation(RECOVERY, text)])
 
     async def _all_answer_again(self) -> None:
