@@ -15,7 +15,7 @@ Drawn: TypeAlias = tuple[str, dict[str, Any]]
 
 SENDER: Final = "load"
 COUNTERS: Final = 5  # records of each collection that many write to at once
-_LONGEST_BATCH: Final = 60  # operations
+_LONGEST_BATCH: Final = 120  # operations
 _REMEMBERED: Final = 60  # records that are read, changed and removed; so many live at a time
 
 
