@@ -14,7 +14,7 @@ from tests.chaos.report import Found, Report
 from tests.chaos.rounds import Round
 from tests.chaos.scene import Scene
 
-_BEAT: Final = 1.0  # seconds between two looks
+_BEAT: Final = 0.25  # seconds between two looks
 
 
 class Run:

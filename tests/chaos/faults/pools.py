@@ -46,7 +46,10 @@ class Held(Fault):
         """As `Fault.strike`."""
         async with self._turn:
             struck_at = monotonic()
-            await self._hold(self._seconds * random.uniform(0.75, 1.25))
+            try:
+                await self._hold(self._seconds * random.uniform(0.75, 1.25))
+            except (TimeoutError, OSError):  # too busy to let even the foe in
+                return Strike(f"miss {self.kind}", struck_at, monotonic(), self.at)
             return Strike(self.kind, struck_at, monotonic(), self.at)
 
     @abstractmethod

@@ -124,7 +124,7 @@ def everything_remembered(patch: Patcher) -> None:
     async def perform(
         self: StorageAgent, works: Sequence[StorageWork]
     ) -> Sequence[Done[StorageWork]]:
-        kept.extend(b"x" * 20_000 + b"%d" % len(kept) for _work in works)
+        kept.extend(b"x" * 200_000 + b"%d" % len(kept) for _work in works)
         return await real(self, works)
 
     patch.replace(StorageAgent, "perform", perform)
