@@ -61,4 +61,3 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _mutant(telling.everybody_leads, p.PUBLISHED),
     _mutant(telling.gap_not_fetched, p.HEARD),
 )
-"""36 defects."""

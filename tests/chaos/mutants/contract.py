@@ -1,7 +1,6 @@
 """What a planted defect is."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,9 +30,3 @@ class Mutant:
     defect: str
     plant: Callable[[Patcher], None]
     promises: frozenset[str]
-
-
-class Planted(Protocol):
-    """Plants a mutant for as long as the context is entered."""
-
-    def __call__(self, mutant: Mutant) -> AbstractContextManager[None]: ...
