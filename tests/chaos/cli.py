@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
@@ -58,6 +58,8 @@ def main(words: Sequence[str] | None = None) -> int:
     folder.chmod(0o711)  # PostgreSQL runs as another user and has to pass through
     _keep_logs(folder / "load.log")
     options = _options(arguments, folder)
+    if (options.only_round or 0) > options.rounds:
+        parser.error(f"--only-round: the run has {options.rounds} rounds")
     _say(f"seed {options.seed} · files in {folder}\n")
     install_all()
     progress = _Progress()
@@ -105,15 +107,33 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--backends", type=_names(DURABLE), default=DURABLE, metavar="NAMES", help="all three")
     add("--kinds", type=_names(KINDS), default=KINDS, metavar="NAMES", help="what is killed: all")
-    add("--agents", type=int, default=2, metavar="N", help="processes per backend: 2")
-    add("--kills", type=int, default=10, metavar="N", help="of each kind: 10")
-    add("--stops", type=int, metavar="N", help="SIGSTOPs of agents: as many as kills")
-    add("--operations", type=int, default=10_000, metavar="N", help="per backend, at least: 10000")
-    add("--rounds", type=int, metavar="N", help="one for every 10 kills or 50000 operations")
-    add("--calm", type=int, default=0, metavar="N", help="single strikes of each kind first: 0")
-    add("--workers", type=int, default=16, metavar="N", help="who asks at once, per backend: 16")
+    add("--agents", type=_count(1), default=2, metavar="N", help="processes per backend: 2")
+    add("--kills", type=_count(0), default=10, metavar="N", help="of each kind: 10")
+    add("--stops", type=_count(0), metavar="N", help="SIGSTOPs of agents: as many as kills")
+    add(
+        "--operations",
+        type=_count(0),
+        default=10_000,
+        metavar="N",
+        help="per backend, at least: 10000",
+    )
+    add("--rounds", type=_count(1), metavar="N", help="one for every 10 kills or 50000 operations")
+    add(
+        "--calm",
+        type=_count(0),
+        default=0,
+        metavar="N",
+        help="single strikes of each kind first: 0",
+    )
+    add(
+        "--workers",
+        type=_count(1),
+        default=16,
+        metavar="N",
+        help="who asks at once, per backend: 16",
+    )
     add("--seed", type=int, metavar="N", help="decides everything that chance decides")
-    add("--only-round", type=int, metavar="N", help="of all rounds only this one")
+    add("--only-round", type=_count(0), metavar="N", help="only this one; 0 is the calm one")
     add("--first-success", type=float, default=5.0, metavar="S", help="bound in seconds: 5")
     add("--full-again", type=float, default=15.0, metavar="S", help="bound in seconds: 15")
     add("--mutant", metavar="NAME", help="plant a defect; stops at the first violation")
@@ -126,6 +146,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--json", type=Path, metavar="FILE", help="write the whole report there, too")
     return parser
+
+
+def _count(least: int) -> Callable[[str], int]:
+    """Reads a number that is not smaller than this."""
+
+    def number(text: str) -> int:  # argparse names it where it cannot read one
+        if (count := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{text}: {least} or more")
+        return count
+
+    return number
 
 
 def _names(known: tuple[str, ...]) -> "_Names":

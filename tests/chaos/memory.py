@@ -1,8 +1,9 @@
 """The memory of processes, looked at now and then, and what became of it."""
 
+import itertools
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from tests.chaos.history import Violation
 from tests.chaos.processes import resident_bytes
 
 MEBI: Final = 1024 * 1024
+_TENTHS: Final = 10
 _GROWTH: Final = 0.2
 _ALLOWED: Final = 16 * MEBI  # growth that is nothing, whatever part it is
 
@@ -22,15 +24,24 @@ class Life:
 
     Args:
         seconds: how long it was looked at.
-        begin: bytes, the median of the first tenth; `end` that of the last tenth.
-        most: the most that was seen.
+        tenths: bytes, the median of each tenth of that time.
+        most: bytes, the most that was seen.
     """
 
     agent: str
     seconds: float
-    begin: int
-    end: int
+    tenths: tuple[int, ...]
     most: int
+
+    @property
+    def begin(self) -> int:
+        """Bytes, in the first tenth."""
+        return self.tenths[0]
+
+    @property
+    def end(self) -> int:
+        """Bytes, in the last tenth."""
+        return self.tenths[-1]
 
     @property
     def grows(self) -> bool:
@@ -45,16 +56,23 @@ class Memory:
     Args:
         long_life: seconds; what is younger tells nothing.
         warm: seconds: a process that has just begun is still loading.
+        now: the clock, in seconds.
     """
 
-    def __init__(self, long_life: float = 120.0, warm: float = 20.0) -> None:
+    def __init__(
+        self,
+        long_life: float = 120.0,
+        warm: float = 20.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._long_life = long_life
         self._warm = warm
+        self._now = now
         self._samples: dict[tuple[str, int], list[tuple[float, int]]] = {}
 
     def look(self, agents: Iterable[Agent]) -> None:
         """Take one sample of each."""
-        now = time.monotonic()
+        now = self._now()
         for agent in agents:
             if (pid := agent.pid) is not None and (used := resident_bytes(pid)) is not None:
                 self._samples.setdefault((agent.name, pid), []).append((now, used))
@@ -79,8 +97,10 @@ class Memory:
     def _life(self, name: str, samples: list[tuple[float, int]]) -> Life | None:
         born, last = samples[0][0], samples[-1][0]
         used = [bytes_ for moment, bytes_ in samples if moment >= born + self._warm]
-        if last - born < self._long_life or len(used) < 10:
+        count = len(used)
+        if last - born < self._long_life or count < _TENTHS:
             return None
-        tenth = max(1, len(used) // 10)
-        begin, end = statistics.median(used[:tenth]), statistics.median(used[-tenth:])
-        return Life(name, last - born, int(begin), int(end), max(used))
+        cuts = [place * count // _TENTHS for place in range(_TENTHS + 1)]
+        tenths = (used[begin:end] for begin, end in itertools.pairwise(cuts))
+        medians = tuple(int(statistics.median(tenth)) for tenth in tenths)
+        return Life(name, last - born, medians, max(used))

@@ -15,16 +15,11 @@ FULL: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """From the moment that everything which a backend needs was back to its first success.
-
-    Args:
-        alone: nothing else was struck on this backend's way meanwhile.
-    """
+    """From the moment that everything which a backend needs was back to its first success."""
 
     kind: str
     backend: str
     seconds: float
-    alone: bool
 
 
 def concerns(strike: Strike, backend: str) -> bool:
@@ -47,11 +42,7 @@ def first_successes(
             open_ones.append(strike)
             continue
         back_at, first = seen
-        alone = not any(
-            other is not strike and other.struck_at <= first and other.healed_at >= strike.struck_at
-            for other in mine
-        )
-        found.append(Recovery(strike.kind, backend, first - back_at, alone))
+        found.append(Recovery(strike.kind, backend, first - back_at))
     return found, open_ones
 
 

@@ -18,9 +18,9 @@ SHOWN: Final = 20  # violations that are printed
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A violation, and where it was found."""
+    """A violation, and where it was found: in a round, or by looking at all of them."""
 
-    round: int
+    round: int | None
     seed: int
     backend: str
     violation: Violation
@@ -129,20 +129,9 @@ class Report:
             ],
         )
         lines += _table(
-            (
-                "back until first success",
-                "backend",
-                "seen",
-                "median s",
-                "longest s",
-                "alone",
-                "alone s",
-            ),
+            ("back until first success", "backend", "seen", "median s", "longest s"),
             [
-                (
-                    *(s["kind"], s["backend"], s["seen"], s["median"], s["longest"]),
-                    *(s["seen_alone"], s["alone"]),
-                )
+                (s["kind"], s["backend"], s["seen"], s["median"], s["longest"])
                 for s in _summaries(self.recoveries)
             ],
         )
@@ -158,9 +147,14 @@ class Report:
             [(name, f"{count:,}") for name, count in sorted(self.refusals.items())],
         )
         lines += _table(
-            ("memory of long lives", "seconds", "begin MiB", "end MiB", "most MiB"),
+            ("memory of long lives", "seconds", "MiB by tenths of the life", "most MiB"),
             [
-                (f"agent {life.agent}", f"{life.seconds:.0f}", *map(_mebi, _sizes(life)))
+                (
+                    f"agent {life.agent}",
+                    f"{life.seconds:.0f}",
+                    " ".join(f"{size / MEBI:.0f}" for size in life.tenths),
+                    f"{life.most / MEBI:.0f}",
+                )
                 for life in self.lives
             ],
         )
@@ -174,10 +168,13 @@ class Report:
         lines += [f"  {count:>5}  {promise}" for promise, count in counts.most_common()]
         each = max(1, SHOWN // len(counts))
         for found in _first_of_each(self.found, each):
-            where = f"round {found.round} (seed {found.seed}), {found.backend}"
+            rounds = "all rounds" if found.round is None else f"round {found.round}"
+            where = f"{rounds} (seed {found.seed}), {found.backend}"
             lines.append(f"  {where}: {found.violation.promise}: {found.violation.text}")
-        once = f"--seed {self.seed} --only-round {self.found[0].round}"
-        return [*lines, f"once more: {self.command} {once}", f"its files: {self.folder}"]
+        again = f"once more: {self.command} --seed {self.seed}"
+        if (first := self.found[0].round) is not None:
+            again += f" --only-round {first}"
+        return [*lines, again, f"its files: {self.folder}"]
 
 
 def _first_of_each(found: list[Found], count: int) -> list[Found]:
@@ -198,7 +195,6 @@ def _summaries(recoveries: list[Recovery]) -> list[dict[str, Any]]:
     summaries: list[dict[str, Any]] = []
     for (kind, backend), several in sorted(grouped.items()):
         seconds = sorted(recovery.seconds for recovery in several)
-        alone = [recovery.seconds for recovery in several if recovery.alone]
         summaries.append(
             {
                 "kind": kind,
@@ -206,19 +202,9 @@ def _summaries(recoveries: list[Recovery]) -> list[dict[str, Any]]:
                 "seen": len(seconds),
                 "median": round(seconds[len(seconds) // 2], 2),
                 "longest": round(seconds[-1], 2),
-                "seen_alone": len(alone),
-                "alone": round(max(alone), 2) if alone else None,
             }
         )
     return summaries
-
-
-def _sizes(life: Life) -> tuple[int, int, int]:
-    return life.begin, life.end, life.most
-
-
-def _mebi(size: int) -> str:
-    return f"{size / MEBI:.1f}"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:

@@ -153,9 +153,8 @@ def _no_success_after(strike: Strike) -> Violation:
 
 
 def _late(recoveries: Sequence[Recovery], bound: float) -> list[Violation]:
-    """Only of what was struck alone: other faults are no fault of the product."""
     return [
         Violation(RECOVERY, f"{r.kind}: first success {r.seconds:.1f} s after it was back")
         for r in recoveries
-        if r.alone and r.seconds > bound
+        if r.seconds > bound
     ]

@@ -41,7 +41,7 @@ class Run:
             await self._all_rounds(scene)
         self.report.lives = self._memory.lives()
         for violation in self._memory.violations():
-            self.report.found.append(Found(0, self._options.seed, "all rounds", violation))
+            self.report.found.append(Found(None, self._options.seed, "agents", violation))
         return self.report
 
     async def _all_rounds(self, scene: Scene) -> None:

@@ -27,7 +27,8 @@ class Scene:
 
     Args:
         options: which backends, how many processes.
-        on_death: told of a process that ended by itself; it is started again.
+        on_death: told of a process that ended by itself; it is started again, and given up if it
+            does not start.
     """
 
     def __init__(self, options: Options, on_death: Callable[[str], None]) -> None:
@@ -38,6 +39,7 @@ class Scene:
         self.postgres = Postgres(options.folder)
         self.redis = Redis(options.folder)
         self.agents: dict[str, list[Agent]] = {}
+        self._given_up: set[str] = set()
 
     @property
     def servers(self) -> list[Server]:
@@ -119,7 +121,7 @@ class Scene:
         """Nobody ends by himself, and no log grows without end."""
         while True:
             for agent in self.all_agents:
-                if agent.turn.locked():
+                if agent.turn.locked() or agent.name in self._given_up:
                     continue
                 if (death := agent.death()) is not None:
                     self._on_death(death)
@@ -132,7 +134,8 @@ class Scene:
             try:
                 await agent.start()
             except AgentDiedError as error:
-                self._on_death(str(error))
+                self._given_up.add(agent.name)
+                self._on_death(f"it is not started again: {error}")
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -57,15 +57,6 @@ class Rates:
         counted = sum(b.answers for b in self._since(begin) if first <= b.number < last)
         return counted / max((last - first) * BUCKET, BUCKET)
 
-    def buckets(self, begin: float, end: float) -> list[int]:
-        """The answers of each bucket from one moment to a later one, empty ones too."""
-        first, last = int(begin / BUCKET), int(end / BUCKET)
-        counts = [0] * max(last - first, 0)
-        for bucket in self._since(begin):
-            if first <= bucket.number < last:
-                counts[bucket.number - first] = bucket.answers
-        return counts
-
     def _since(self, moment: float) -> list[Bucket]:
         """Those from the moment's own on, walked from the newest: what is asked is recent."""
         number = int(moment / BUCKET)

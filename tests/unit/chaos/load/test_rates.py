@@ -28,4 +28,3 @@ def test_a_rate_counts_what_came_in_between() -> None:
     rates = counted(*(10 + number / 50 for number in range(100)), 20.0)
     assert round(rates.between(10.0, 12.0)) == 50
     assert rates.between(13.0, 15.0) == 0
-    assert rates.buckets(11.85, 12.25) == [5, 5, 0, 0]

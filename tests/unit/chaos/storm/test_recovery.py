@@ -15,7 +15,7 @@ def _rates(*successes: float) -> Rates:
 def test_a_recovery_ends_with_the_first_success_after_everything_is_back() -> None:
     strikes = [Strike("kill redis", 10.0, 11.0, "redis")]
     recoveries, never = first_successes(strikes, "redis", _rates(9.0, 13.0, 14.0))
-    assert recoveries == [Recovery("kill redis", "redis", 2.0, alone=True)]
+    assert recoveries == [Recovery("kill redis", "redis", 2.0)]
     assert never == []
 
 
@@ -27,8 +27,8 @@ def test_while_another_fault_is_on_the_way_nobody_has_to_answer() -> None:
     ]
     recoveries, _never = first_successes(strikes, "redis", _rates(9.0, 18.0))
     assert recoveries == [
-        Recovery("kill redis", "redis", 1.0, alone=False),
-        Recovery("kill rabbitmq", "redis", 1.0, alone=False),
+        Recovery("kill redis", "redis", 1.0),
+        Recovery("kill rabbitmq", "redis", 1.0),
     ]
 
 
@@ -38,7 +38,7 @@ def test_what_hits_another_backend_is_not_on_the_way() -> None:
         Strike("kill postgres", 10.0, 30.0, "postgres"),
     ]
     recoveries, _never = first_successes(strikes, "redis", _rates(12.0))
-    assert recoveries == [Recovery("kill redis", "redis", 1.0, alone=True)]
+    assert recoveries == [Recovery("kill redis", "redis", 1.0)]
 
 
 def test_a_strike_after_which_nothing_succeeds_is_told() -> None:
