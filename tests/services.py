@@ -19,8 +19,9 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
-import pytest
 from redis.asyncio import Redis
+
+from tests.missing import missing
 
 AMQP_URL = "HOLDFAST_TEST_AMQP_URL"
 RABBITMQ_API_URL = "HOLDFAST_TEST_RABBITMQ_API_URL"
@@ -54,17 +55,11 @@ def service_url(variable: str) -> str:
 
 
 def require_service(variable: str) -> str:
-    """The URL in `variable`; without its server the test skips, or fails where all are required.
-
-    Required they are in CI and by HOLDFAST_TEST_REQUIRE_SERVICES=1, the full run.
-    """
+    """The URL in `variable`; without its server the test skips or fails, as `missing` says."""
     try:
         return service_url(variable)
     except ServiceMissingError as error:
-        required = os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")
-        if required or os.environ.get("CI"):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 def unique_name() -> str:

@@ -1,8 +1,6 @@
 """Wall clocks of agents jump: things end early or late, and nothing else goes wrong."""
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from random import Random
 
@@ -11,7 +9,7 @@ import pytest
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import HoldfastError, NotFoundError
 from tests.acceptance.stores import DURABLE
-from tests.chaos.faults.abilities import NotHereError
+from tests.chaos.faults.abilities import NotHereError, not_here
 from tests.chaos.faults.clocks import Clock, JumpClock
 from tests.chaos.forms import by_form, is_long
 from tests.chaos.proxied import proxied
@@ -53,10 +51,7 @@ def _clock(file: Path) -> Clock:
     try:
         return Clock(file)
     except NotHereError as error:
-        required = os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")
-        if sys.platform.startswith("linux") and (required or os.environ.get("CI")):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        not_here(error)
 
 
 class Expiring:

@@ -16,12 +16,12 @@ from holdfast_protocol.logs import read_log
 from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.rabbitmq import Node, RabbitCluster, installed, rabbit_cluster
-from tests.chaos.clusters.redis_nodes import missing
 from tests.chaos.faults.abilities import require
 from tests.chaos.forms import by_form
 from tests.chaos.history import History
 from tests.chaos.load.load import Load
 from tests.conformance.bus.harness import Replies
+from tests.missing import missing
 from tests.services import unique_name
 
 RECOVERY = 5.0  # seconds: what is promised between a death and the first success

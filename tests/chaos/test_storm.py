@@ -3,15 +3,13 @@
 `python -m tests.chaos` is the long form; its help tells everything.
 """
 
-import os
 from pathlib import Path
 
 import pytest
 
-from localservices.model import ServiceError
+from tests.chaos.faults.abilities import require
 from tests.chaos.options import Options
 from tests.chaos.run import Run
-from tests.chaos.servers import install_all
 
 pytestmark = [pytest.mark.amqp, pytest.mark.postgres, pytest.mark.redis]
 
@@ -19,13 +17,7 @@ pytestmark = [pytest.mark.amqp, pytest.mark.postgres, pytest.mark.redis]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A directory for servers, where their programs are on this machine or can be installed."""
-    try:
-        install_all()
-    except ServiceError as error:
-        required = os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")
-        if required or os.environ.get("CI"):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+    require("servers")
     return tmp_path
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from tests.chaos.clusters.redis_nodes import PASSWORD, REPLICATED, RedisNode, missing, until
+from tests.chaos.clusters.redis_nodes import PASSWORD, REPLICATED, RedisNode, until
+from tests.missing import missing
 
 _SLOTS = 16_384
 

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from tests.missing import missing
 
 PASSWORD = "kept-secret"
 SAFE = ("appendonly yes", "appendfsync always", 'save ""', "maxmemory-policy noeviction")
@@ -115,14 +116,6 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: 
         assert waited < seconds, f"after {waited:.1f} s it is not so that {what}"
         await asyncio.sleep(0.02)
     return monotonic() - begun
-
-
-def missing(reason: str) -> NoReturn:
-    """Skip, or fail where nothing may be missing."""
-    required = os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")
-    if required or os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
 
 
 def _free_port() -> int:

@@ -1,15 +1,16 @@
 """What a fault needs of the machine: its absence is told, never passed over in silence."""
 
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from typing import NoReturn
 
 import pytest
 
 from localservices.model import ServiceError
 from tests.chaos.servers import install_all
+from tests.missing import missing
 
 _TIMEOUT = 10.0  # seconds, for one command
 
@@ -19,10 +20,7 @@ class NotHereError(Exception):
 
 
 def require(what: str) -> None:
-    """Skip the test when a fault cannot be injected here, or fail where all are required.
-
-    A program is required wherever the servers are; a permission only in CI: nobody has to give
-    it to a test run on a machine of their own.
+    """Skip or fail the test, as `missing` says, when a fault cannot be injected here.
 
     Args:
         what: `mount`, `strace` or `servers`.
@@ -30,12 +28,16 @@ def require(what: str) -> None:
     try:
         {"mount": check_mount, "strace": check_strace, "servers": check_servers}[what]()
     except NotHereError as error:
-        if not sys.platform.startswith("linux"):
-            pytest.skip(f"this fault is for Linux: {error}")
-        is_missing = what != "mount" and (what == "servers" or shutil.which(what) is None)
-        if os.environ.get("CI") or (_are_services_required() and is_missing):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        # Everybody has `mount`, and strace that is there may not be allowed to attach.
+        permission = what == "mount" or (what == "strace" and shutil.which(what) is not None)
+        not_here(error, permission=permission)
+
+
+def not_here(error: NotHereError, *, permission: bool = False) -> NoReturn:
+    """The same, where that is known; other systems than Linux need no fault. See `missing`."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip(f"this fault is for Linux: {error}")
+    missing(str(error), permission=permission)
 
 
 def check_mount() -> None:
@@ -81,7 +83,3 @@ def _run(fault: str, *command: str, good: tuple[int, ...] = (0,)) -> None:
     if done.returncode not in good:
         said = " ".join(done.stderr.split())
         raise NotHereError(f"{fault} cannot be injected here: {' '.join(command)}: {said}")
-
-
-def _are_services_required() -> bool:
-    return os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in ("", "0")

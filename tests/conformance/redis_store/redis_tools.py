@@ -1,14 +1,13 @@
 """Private Redis servers with settings of their own, a lossy wire, and short words for stores."""
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import pytest
 from redis.asyncio import Redis
@@ -31,6 +30,7 @@ from holdfast_backends.store import (
     Wanted,
 )
 from holdfast_backends.values import JsonObject, encode_json
+from tests.missing import missing
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class RedisServer:
     async def start(self) -> None:
         binary = shutil.which("redis-server")
         if binary is None:
-            _missing("redis-server is not on the path; run: scripts/services up")
+            missing("redis-server is not on the path; run: scripts/services up")
         self._process = await asyncio.create_subprocess_exec(
             binary,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)),
@@ -80,15 +80,6 @@ class RedisServer:
             self._process.send_signal(number)
         await self._process.wait()
         self._process = None
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") or os.environ.get("HOLDFAST_TEST_REQUIRE_SERVICES", "") not in (
-        "",
-        "0",
-    ):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
 
 
 async def _answers(client: Redis) -> bool:
