@@ -1,8 +1,8 @@
 """Servers that live and have no connection, lock or moment left for the agents."""
 
 import asyncio
-from abc import abstractmethod
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from random import Random
 from time import monotonic
@@ -20,7 +20,7 @@ _AT_ONCE: Final = 8
 _AGENTS: Final = "application_name = 'holdfast'"
 
 
-class Held(Fault):
+class Held(ABC):
     """Base of faults that hold something for a while.
 
     Args:
@@ -29,18 +29,13 @@ class Held(Fault):
         turn: held meanwhile, where others strike the server too.
     """
 
-    verb: str
+    kind: str
     at: str
 
     def __init__(self, url: str, *, seconds: float = 2.0, turn: asyncio.Lock | None = None) -> None:
         self._url = url
         self._seconds = seconds
         self._turn = turn if turn is not None else asyncio.Lock()
-
-    @property
-    def kind(self) -> str:
-        """As `Fault.kind`."""
-        return self.verb
 
     async def strike(self, random: Random) -> Strike:
         """As `Fault.strike`."""
@@ -56,13 +51,21 @@ class Held(Fault):
     async def _hold(self, seconds: float) -> None: ...
 
 
+async def _repeat(act: Callable[[], Awaitable[object]], seconds: float, pause: float) -> None:
+    """Do something again and again for a while, with a pause after each time."""
+    until = monotonic() + seconds
+    while monotonic() < until:
+        await act()
+        await asyncio.sleep(pause)
+
+
 # -- PostgreSQL ------------------------------------------------------------------------------------
 
 
 class TakeConnections(Held):
     """Others use all connections that PostgreSQL has, also those that the agents had."""
 
-    verb = "take all connections of postgres"
+    kind = "take all connections of postgres"
     at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
@@ -88,21 +91,18 @@ class TakeConnections(Held):
 class TerminateConnections(Held):
     """Somebody terminates the agents' connections, again and again."""
 
-    verb = "terminate connections to postgres"
+    kind = "terminate connections to postgres"
     at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
-        until = monotonic() + seconds
         async with postgres(self._url) as connection:
-            while monotonic() < until:
-                await connection.execute(_TERMINATE)
-                await asyncio.sleep(seconds / 10)
+            await _repeat(lambda: connection.execute(_TERMINATE), seconds, seconds / 10)
 
 
 class LockTables(Held):
     """A foreign transaction holds all tables, so that the whole pool waits for it."""
 
-    verb = "lock tables of postgres"
+    kind = "lock tables of postgres"
     at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
@@ -114,15 +114,12 @@ class LockTables(Held):
 class CancelStatements(Held):
     """The processes of the agents' connections are cancelled in the middle of statements."""
 
-    verb = "cancel statements of postgres"
+    kind = "cancel statements of postgres"
     at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
-        until = monotonic() + seconds
         async with postgres(self._url) as connection:
-            while monotonic() < until:
-                await connection.execute(_CANCEL)
-                await asyncio.sleep(_RETAKEN)
+            await _repeat(lambda: connection.execute(_CANCEL), seconds, _RETAKEN)
 
 
 _TERMINATE: Final = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_AGENTS}"
@@ -135,7 +132,7 @@ _CANCEL: Final = f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {_A
 class RefuseClients(Held):
     """Redis accepts no further client, and has closed all that there were."""
 
-    verb = "reach maxclients of redis"
+    kind = "reach maxclients of redis"
     at = "redis"
 
     async def _hold(self, seconds: float) -> None:
@@ -143,7 +140,7 @@ class RefuseClients(Held):
             before = int((await server.config_get("maxclients"))["maxclients"] or 0)
             await server.config_set("maxclients", 1)
             try:
-                await server.client_kill_filter(_type="normal", skipme=True)
+                await _kill_all(server)
                 await asyncio.sleep(seconds)
             finally:
                 await server.config_set("maxclients", before)
@@ -152,21 +149,18 @@ class RefuseClients(Held):
 class KillClients(Held):
     """Redis closes all connections, again and again."""
 
-    verb = "kill clients of redis"
+    kind = "kill clients of redis"
     at = "redis"
 
     async def _hold(self, seconds: float) -> None:
-        until = monotonic() + seconds
         async with redis(self._url) as server:
-            while monotonic() < until:
-                await server.client_kill_filter(_type="normal", skipme=True)
-                await asyncio.sleep(seconds / 10)
+            await _repeat(lambda: _kill_all(server), seconds, seconds / 10)
 
 
 class PauseClients(Held):
     """Redis answers nobody."""
 
-    verb = "pause clients of redis"
+    kind = "pause clients of redis"
     at = "redis"
 
     async def _hold(self, seconds: float) -> None:
@@ -178,7 +172,7 @@ class PauseClients(Held):
 class RunForever(Held):
     """A script of others does not end: Redis answers BUSY until it is killed."""
 
-    verb = "keep redis busy"
+    kind = "keep redis busy"
     at = "redis"
 
     async def _hold(self, seconds: float) -> None:
@@ -190,6 +184,10 @@ class RunForever(Held):
             finally:
                 await _kill_script(other)
                 await running
+
+
+async def _kill_all(server: "Redis") -> None:
+    await server.client_kill_filter(_type="normal", skipme=True)
 
 
 async def _run_forever(server: "Redis") -> None:
