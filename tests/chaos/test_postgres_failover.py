@@ -16,12 +16,12 @@ from holdfast_backends.outcomes import Saved
 from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.postgres import Pair, pair_of_servers
+from tests.chaos.clusters.recovering import RECOVERY, seconds_to_success
 from tests.chaos.load.load import Load
 from tests.services import unique_name
 
 pytestmark = [pytest.mark.amqp, pytest.mark.postgres]
 
-RECOVERY = 5.0  # seconds: what is promised between a database's return and the first success
 PATIENCE = 60.0
 SHORT = 1.5  # seconds in which a commit that can happen has happened
 FAILOVERS = int(os.environ.get("HOLDFAST_TEST_FAILOVERS", "2"))  # there and back
@@ -57,9 +57,7 @@ async def test_a_failover_and_one_back_lose_nothing_and_need_nobody(
             back = await pair.promote()
             # While the former primary stays down …
             await load.until(MESSAGES, PATIENCE)
-            first = load.first_success_after(back)
-            assert first is not None
-            recoveries.append(first - back)
+            recoveries.append(await seconds_to_success(load, back))
             # … and when it is there again, as a standby that answers to the same address.
             await pair.rejoin()
             await load.until(MESSAGES, PATIENCE)

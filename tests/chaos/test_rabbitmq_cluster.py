@@ -16,6 +16,7 @@ from holdfast_protocol.logs import read_log
 from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.rabbitmq import Node, RabbitCluster, installed, rabbit_cluster
+from tests.chaos.clusters.recovering import RECOVERY, seconds_to_success
 from tests.chaos.faults.abilities import require
 from tests.chaos.forms import by_form
 from tests.chaos.history import History
@@ -24,7 +25,6 @@ from tests.conformance.bus.harness import Replies
 from tests.missing import missing
 from tests.services import unique_name
 
-RECOVERY = 5.0  # seconds: what is promised between a death and the first success
 FLOWING = 15.0  # seconds: by then it is as it was; what came after the first success may have hung
 PATIENCE = 120.0
 ANSWERS = by_form(50, 200)  # before, between and after the deaths
@@ -120,7 +120,7 @@ async def test_nodes_die_and_come_back_under_load(cluster: RabbitCluster, tmp_pa
             node = await _next_to_die(cluster, name, kill)
             await node.kill()
             killed_at = monotonic()
-            recoveries.append(await _first_success(load, killed_at))
+            recoveries.append(await seconds_to_success(load, killed_at))
             await load.until(ANSWERS, PATIENCE)
             flowing.append(monotonic() - killed_at)
             if kill < KILLS - 1:  # after the last one, two have to do
@@ -157,14 +157,6 @@ async def _next_to_die(cluster: RabbitCluster, name: str, kill: int) -> Node:
     if kill % 3 == 2:
         return next((node for node in cluster.nodes if node not in (agents, journal)), agents)
     return journal if kill % 3 else agents
-
-
-async def _first_success(load: Load, moment: float) -> float:
-    """Seconds from a moment on."""
-    async with asyncio.timeout(PATIENCE):
-        while (first := load.first_success_after(moment)) is None:
-            await load.until(1, PATIENCE)
-    return first - moment
 
 
 async def _not_journaled(bus_url: str, name: str, history: History) -> set[str]:

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 from tests.acceptance.serving import serving
+from tests.chaos.clusters.recovering import seconds_to_success
 from tests.chaos.load.load import Load
 from tests.services import unique_name
 
@@ -38,8 +40,8 @@ async def served(bus: str, backend: str) -> AsyncIterator[Service]:
         yield Service(bus, namespace)
 
 
-def seconds_to_success(load: Load, since: float) -> float:
-    """How long after a moment the first success came."""
-    first = load.first_success_after(since)
-    assert first is not None
-    return first - since
+async def recovered(load: Load) -> float:
+    """How many seconds from now the first success comes; returns when all goes on."""
+    decided = monotonic()
+    await load.until(MESSAGES, PATIENCE)
+    return await seconds_to_success(load, decided)
