@@ -1,9 +1,11 @@
 """What the suite's own servers leave behind: nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.clusters.postgres import pair_of_servers
 from tests.chaos.faults.abilities import require
 from tests.chaos.servers import Postgres
 
@@ -16,15 +18,36 @@ async def test_a_removed_postgres_gives_back_its_shared_memory_and_data(tmp_path
     try:
         await server.start()
         data = server.data
-        # Its seventh line: key and number of the shared memory.
-        segment = (data / "postmaster.pid").read_text().splitlines()[6].split()[1]
-        assert segment in _segments()
+        memory = _memory_of(data)
+        assert memory <= _shared_memory()
     finally:
         await server.remove()
-    assert segment not in _segments()
+    assert not memory & _shared_memory()
     assert data.is_relative_to(tmp_path) or not data.exists()
 
 
-def _segments() -> set[str]:
+async def test_nor_do_a_killed_primary_and_its_killed_standby_keep_any(tmp_path: Path) -> None:
+    require("servers")
+    async with pair_of_servers(tmp_path) as pair:
+        nodes = (pair.primary, pair.standby)
+        memory = set[str]().union(*(_memory_of(node.data) for node in nodes))
+        for node in nodes:
+            await node.kill()
+        assert memory <= _shared_memory()
+    assert not memory & _shared_memory()
+
+
+def _memory_of(data: Path) -> set[str]:
+    """The shared memory of the server that runs on these files."""
+    lines = (data / "postmaster.pid").read_text().splitlines()
+    pid, segment = lines[0], lines[6].split()[1]
+    files = re.findall(r"/dev/shm/(\S+)", Path(f"/proc/{pid}/maps").read_text())
+    assert files
+    return {segment, *files}
+
+
+def _shared_memory() -> set[str]:
+    """What there is of it, on the whole machine: numbers of System V's, names of POSIX's."""
     lines = Path("/proc/sysvipc/shm").read_text().splitlines()
-    return {line.split()[1] for line in lines[1:]}
+    numbers = {line.split()[1] for line in lines[1:]}
+    return numbers | {file.name for file in Path("/dev/shm").iterdir()}

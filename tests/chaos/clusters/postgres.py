@@ -45,6 +45,11 @@ class Node:
         return f"{LOOPBACK}:{self._record.ports['postgres']}"
 
     @property
+    def data(self) -> Path:
+        """Its files."""
+        return Path(self._record.data)
+
+    @property
     def url(self) -> str:
         """Of this server alone."""
         return _url(self._record.password, self.address)
@@ -101,9 +106,10 @@ class Node:
         await self.start()
 
     async def remove(self) -> None:
-        """End it, and remove its data."""
+        """End it, and remove its data and its shared memory."""
         await self.kill()
         if self._record.data:
+            await asyncio.to_thread(_clear_shared_memory, self._record.data)
             await asyncio.to_thread(shutil.rmtree, self._record.data, ignore_errors=True)
             self._record.data = ""
 
@@ -223,6 +229,16 @@ async def pair_of_servers(folder: Path, *, synchronous: bool = True) -> AsyncIte
         yield pair
     finally:
         await pair.remove()
+
+
+def _clear_shared_memory(data: str) -> None:
+    """Have the memory that a killed server left cleared by its successor, which ends at once.
+
+    That is one in single-user mode: no client can meet it. On the data of a standby it refuses
+    to work, but only after it has cleared the memory.
+    """
+    command = [str(binary("postgres")), "--single", "-D", data, "postgres"]
+    run_as(unprivileged_user(), command)
 
 
 def _url(password: str, hosts: str, database: str = DATABASE) -> str:
