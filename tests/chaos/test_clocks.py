@@ -1,6 +1,12 @@
 """Wall clocks of agents jump: things end early or late, and nothing else goes wrong."""
 
 import asyncio
+import os
+import sys
+import time
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -45,6 +51,47 @@ async def test_nothing_is_lost_or_mixed_up_by_clocks_that_jump(
         for task in tasks:
             task.cancel()
     assert all(one.saved for one in expiring)
+
+
+async def test_a_jump_is_seen_when_it_is_said_to_be(tmp_path: Path) -> None:
+    clock = _clock(tmp_path / "clock")
+    async with _telling_time(clock) as process:
+        assert await _is_off(process) == pytest.approx(0, abs=_TIMEOUT)
+        for seconds in (3600.0, -60.0, 0.0):
+            await clock.jump_to(seconds)
+            assert await _is_off(process) == pytest.approx(seconds, abs=_TIMEOUT)
+
+
+_TELLS_TIME = """
+import sys, time
+for _line in sys.stdin:
+    print(time.time(), flush=True)
+"""
+
+
+@asynccontextmanager
+async def _telling_time(clock: Clock) -> AsyncIterator[Process]:
+    """A process with a clock, killed at the end."""
+    process = await create_subprocess_exec(
+        *(sys.executable, "-c", _TELLS_TIME),
+        env=os.environ | clock.settings(),
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _is_off(process: Process) -> float:
+    """By how many seconds its clock is wrong, about."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"?\n")
+    async with asyncio.timeout(_TIMEOUT):
+        return float(await process.stdout.readline()) - time.time()
 
 
 def _clock(file: Path) -> Clock:

@@ -24,7 +24,7 @@ _PLACES: Final = (
     "usr/lib64/faketime/libfaketime.so.1",
     "usr/local/lib/faketime/libfaketime.so.1",
 )
-_SEEN_WITHIN: Final = 1.0  # seconds: how often the library looks at what it is told
+_SEEN_WITHIN: Final = 1.1  # seconds: the library looks once in each second at what it is told
 _MINUTE, _HOUR = 60.0, 3600.0
 JUMPS: Final = (_MINUTE, 10 * _MINUTE, _HOUR, 20 * _HOUR)
 """Shorter than events and identities are kept by default: a jump beyond that forgets them."""
@@ -62,7 +62,8 @@ class Clock:
         return {
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": str(round(_SEEN_WITHIN)),
+            # It looks again when more whole seconds than these have passed: 1 would mean two.
+            "FAKETIME_CACHE_DURATION": "0",
             # One of them is the name in newer releases, the other in older ones.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
