@@ -28,6 +28,7 @@ class Exchange:
         expects: `answer`, or `effect`: it was sent once, without a reply address, the broker
             confirmed it, and nobody asks again. Its effect, or a dead letter of it, must be there
             in the end.
+        cancel_asked: whether somebody asked to cancel it.
     """
 
     message: Message
@@ -37,6 +38,7 @@ class Exchange:
     repeated: int = 0
     contradictions: list[Answer] = field(default_factory=list)
     expects: Literal["answer", "effect"] = "answer"
+    cancel_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,10 @@ class ClientProcess:
             operation = operations.popleft()
             if operation.again in ("elsewhere", "at once"):
                 self._elsewhere(operation)
-            if operation.cancel_after is not None:
-                asyncio.get_running_loop().create_task(_cancel(client, operation))
             exchange = self._recorder.begin(operation)
+            if operation.cancel_after is not None:
+                exchange.cancel_asked = True
+                asyncio.get_running_loop().create_task(_cancel(client, operation))
             if operation.is_silent:
                 await self._tell(client, operation, exchange)
                 continue

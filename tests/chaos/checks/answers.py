@@ -66,8 +66,10 @@ def _is_earned(exchange: Exchange, answer: Answer) -> bool:
     error_type: str = answer["error_type"]
     if error_type not in _EARNED:
         return False
+    if error_type == "cancelled":
+        return exchange.cancel_asked
     if action in READS - {"storage_get"}:
-        return error_type == "cancelled"  # pages, and there is always one
+        return False  # pages, and there is always one
     if action == "storage_batch" and error_type in _OF_A_RECORD:
         return not answer["details"].keys().isdisjoint({"index", "lock"})  # to judge it by
     return True

@@ -108,6 +108,7 @@ class Mischief:
         await self._sender.publish([exchange.message])
 
     async def _say_cancel(self, client: AgentClient, exchange: Exchange) -> None:
+        exchange.cancel_asked = True
         try:
             await client.cancel(exchange.message["id"])
         except HoldfastError as error:

@@ -173,6 +173,7 @@ def _failed_after_all(history: History, random: Random, error_type: str) -> bool
     made = {event["message_id"] for event in kept.events}
     updates = [e for e in successes(history, "storage_update") if e.message["id"] in made]
     exchange = random.choice(updates)
+    exchange.cancel_asked = error_type == "cancelled"
     exchange.answer = {
         "status": "error",
         "error": error_type,
@@ -180,6 +181,14 @@ def _failed_after_all(history: History, random: Random, error_type: str) -> bool
         "details": {},
         "meta": {},
     }
+    return True
+
+
+@breaks(promises.LINEARIZABLE)
+def cancelled_by_nobody(history: History, random: Random) -> bool:
+    exchange = random.choice(successes(history, "storage_get"))
+    exchange.answer = {**answer_of(exchange), "status": "error", "error_type": "cancelled"}
+    exchange.answer["details"] = {}
     return True
 
 
