@@ -16,7 +16,7 @@ from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import HoldfastError, NotFoundError
 from tests.acceptance.stores import DURABLE
 from tests.chaos.faults.abilities import NotHereError, not_here
-from tests.chaos.faults.clocks import Clock, JumpClock
+from tests.chaos.faults.clocks import Clock, JumpClock, release, shared_by
 from tests.chaos.forms import by_form, is_long
 from tests.chaos.proxied import proxied
 
@@ -40,6 +40,8 @@ async def test_nothing_is_lost_or_mixed_up_by_clocks_that_jump(
         AgentClient(amqp_url, "expiring", namespace=service.namespace) as client,
         asyncio.TaskGroup() as group,
     ):
+        for process in service.processes:
+            release(process.pid)
         expiring = [Expiring(client, number, _SEED) for number in range(4)]
         tasks = [group.create_task(one.run()) for one in expiring]
         while_wrong = by_form((0.5, 1.0), (1.0, 5.0))
@@ -60,6 +62,19 @@ async def test_a_jump_is_seen_when_it_is_said_to_be(tmp_path: Path) -> None:
         for seconds in (3600.0, -60.0, 0.0):
             await clock.jump_to(seconds)
             assert await _is_off(process) == pytest.approx(seconds, abs=_TIMEOUT)
+
+
+async def test_a_process_that_was_released_has_its_clock_and_leaves_nothing_when_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    clock = _clock(tmp_path / "clock")
+    async with _telling_time(clock) as process:
+        await _is_off(process)  # it runs
+        assert shared_by(process.pid)
+        release(process.pid)
+        await clock.jump_to(3600.0)
+        assert await _is_off(process) == pytest.approx(3600.0, abs=_TIMEOUT)
+    assert not shared_by(process.pid)
 
 
 _TELLS_TIME = """

@@ -1,8 +1,8 @@
 """The wall clock of an agent process jumps; its monotonic clock goes on as ever.
 
 By libfaketime, which stands between a process and the C library. A process is started with
-`Clock.settings()` in its environment; several may share one clock. Other processes, and the
-servers, keep the right time.
+`Clock.settings()` in its environment, and `release` is called once it runs; several may share
+one clock. Other processes, and the servers, keep the right time.
 """
 
 import asyncio
@@ -82,10 +82,26 @@ class Clock:
         fresh.replace(self._file)
 
 
+def shared_by(pid: int) -> list[Path]:
+    """The files of the memory that libfaketime shares between a process and its children."""
+    names = (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}")
+    return [path for name in names if (path := Path("/dev/shm") / name).exists()]
+
+
+def release(pid: int) -> None:
+    """Remove these files of a process that runs: killed, it would leave them for ever.
+
+    It has opened them and keeps their memory to its end; nobody else needs them.
+    """
+    for path in shared_by(pid):
+        path.unlink()
+
+
 class JumpClock:
     """The clock jumps by minutes or hours, forwards or back, and to the right time afterwards.
 
-    For a storm: `Agent(…, settings | clock.settings(), …)`, and `JumpClock(clock)` for the faults.
+    For a storm: `Agent(…, settings | clock.settings(), …)`, `release(agent.pid)` when it is ready,
+    and `JumpClock(clock)` for the faults.
     It may also be left wrong (`back=False`); the next strike moves it on from there.
 
     Args:
