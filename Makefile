@@ -27,10 +27,11 @@ demo: $(INSTALLED) ## show the main job on the embedded default; needs no server
 	$(BIN)/holdfast demo
 
 # Most tests wait for a server most of the time. JOBS=0 runs them one after the other (for --pdb).
+# In their own order: the longest ones are not the last, for which one process would be left.
 JOBS ?= 3
 test: $(INSTALLED) ## run every test with real servers; ARGS='-k name' is handed to pytest
 	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 \
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(INSTALLED) ## lint, format, types, layers
 	$(BIN)/ruff check . scripts/services
@@ -56,7 +57,8 @@ STORM ?= --kills 20 --operations 50000 --calm 1
 chaos: $(INSTALLED) ## kill, stop and cut everything under load; python -m tests.chaos --help tells how long it can be
 	$(BIN)/python -m tests.chaos $(STORM)
 	$(WITH_SERVICES) HOLDFAST_TEST_REQUIRE_SERVICES=1 HOLDFAST_TEST_CHAOS=long \
-	$(BIN)/pytest tests/chaos --ignore tests/chaos/test_storm.py $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder \
+	tests/chaos --ignore tests/chaos/test_storm.py $(ARGS)
 
 simulate: $(INSTALLED) ## simulate until N=1000000 deliveries met a fault; ARGS='--help' tells more
 	$(BIN)/python -m tests.simulation --faulted $(N) $(ARGS)

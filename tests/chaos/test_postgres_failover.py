@@ -2,7 +2,6 @@
 is lost, and the service goes on by itself."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 
@@ -17,14 +16,15 @@ from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.postgres import Pair, pair_of_servers
 from tests.chaos.clusters.recovering import RECOVERY, seconds_to_success
+from tests.chaos.forms import by_form
 from tests.chaos.load.load import Load
 from tests.services import unique_name
 
-pytestmark = [pytest.mark.amqp, pytest.mark.postgres]
+pytestmark = [pytest.mark.amqp, pytest.mark.postgres, pytest.mark.xdist_group("postgres-pair")]
 
 PATIENCE = 60.0
 SHORT = 1.5  # seconds in which a commit that can happen has happened
-FAILOVERS = int(os.environ.get("HOLDFAST_TEST_FAILOVERS", "2"))  # there and back
+FAILOVERS = by_form(2, 20)  # there and back
 MESSAGES = 300  # before, between and after the failovers
 
 

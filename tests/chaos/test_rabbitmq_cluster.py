@@ -25,6 +25,8 @@ from tests.conformance.bus.harness import Replies
 from tests.missing import missing
 from tests.services import unique_name
 
+pytestmark = [pytest.mark.amqp, pytest.mark.xdist_group("rabbitmq-nodes")]
+
 FLOWING = 15.0  # seconds: by then it is as it was; what came after the first success may have hung
 PATIENCE = 120.0
 ANSWERS = by_form(50, 200)  # before, between and after the deaths

@@ -16,7 +16,12 @@ from tests.chaos.clusters.redis_opening import give_up_opening, refusal
 from tests.chaos.clusters.redis_service import MESSAGES, PATIENCE, Service, recovered, served
 from tests.services import unique_name
 
-pytestmark = [pytest.mark.amqp, pytest.mark.redis, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.amqp,
+    pytest.mark.redis,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("redis-cluster"),
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -18,7 +18,12 @@ from tests.chaos.clusters.redis_sentinels import SERVICE, SentinelGroup, sentine
 from tests.chaos.clusters.redis_service import MESSAGES, PATIENCE, Service, recovered, served
 from tests.services import unique_name
 
-pytestmark = [pytest.mark.amqp, pytest.mark.redis, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.amqp,
+    pytest.mark.redis,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("redis-sentinels"),
+]
 
 PAUSED = 8_000  # milliseconds in which an operator's failover must have come to its end
 
