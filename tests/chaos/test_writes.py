@@ -1,20 +1,22 @@
 """Writes and syncs that fail, or are the last ones: an error means that nobody knows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.serving import run_holdfast
 from tests.chaos.faults.abilities import require
+from tests.chaos.faults.disks import Recover
 from tests.chaos.faults.writes import SYNCS, WRITES, FailCalls, Injection
-from tests.chaos.forms import is_long
+from tests.chaos.forms import by_form, is_long
 from tests.chaos.processes import children_of
 from tests.chaos.servers import Postgres, Redis
 from tests.chaos.struck import open_folder, struck
 
 pytestmark = pytest.mark.amqp
 
+_COMES_WITHIN = by_form(5.0, 60.0)  # seconds until somebody makes his n-th call, on a busy machine
 _ALL = [
     (SYNCS, "error=EIO"),
     (WRITES, "error=ENOSPC"),
@@ -30,6 +32,16 @@ def folder() -> Iterator[Path]:
     require("strace")
     with open_folder() as name:
         yield name
+
+
+def _failing(
+    of: str, pids: Callable[[], Sequence[int]], recover: Recover, *paths: Path
+) -> list[FailCalls]:
+    """All injections, in turn."""
+    return [
+        FailCalls(of, pids, injection, recover=recover, patience=_COMES_WITHIN)
+        for injection in _injections(*paths)
+    ]
 
 
 def _injections(*paths: Path) -> list[Injection]:
@@ -48,10 +60,8 @@ async def test_no_write_is_acknowledged_that_a_sqlite_file_did_not_take(
 ) -> None:
     file = folder / "store.db"
     async with struck(amqp_url, f"sqlite:///{file}", mortal=True) as service:
-        faults = [
-            FailCalls("sqlite", lambda: [service.process.pid], injection, recover=service.revive)
-            for injection in _injections(file, folder / "store.db-wal")
-        ]
+        files = (file, folder / "store.db-wal")
+        faults = _failing("sqlite", lambda: [service.process.pid], service.revive, *files)
         await service.by(faults)
         _assert_all_were_injected(faults)
 
@@ -66,10 +76,7 @@ async def test_agents_outlive_a_redis_whose_log_cannot_be_written(
         await server.start()
         (log,) = (folder / "redis" / "data" / "appendonlydir").glob("*.incr.aof")
         async with struck(amqp_url, server.url) as service:
-            faults = [
-                FailCalls("redis", lambda: [server.pid], injection, recover=server.until_it_answers)
-                for injection in _injections(log)
-            ]
+            faults = _failing("redis", lambda: [server.pid], server.until_it_answers, log)
             await service.by(faults)
             _assert_all_were_injected(faults)
     finally:
@@ -90,10 +97,7 @@ async def test_agents_outlive_a_postgres_whose_files_cannot_be_written(
         await server.start()
         await run_holdfast("migrate", "--backend", server.url)
         async with struck(amqp_url, server.url) as service:
-            faults = [
-                FailCalls("postgres", processes, injection, recover=server.until_it_answers)
-                for injection in _injections()
-            ]
+            faults = _failing("postgres", processes, server.until_it_answers)
             await service.by(faults)
             _assert_all_were_injected(faults)
     finally:
