@@ -23,6 +23,7 @@ class Options:
         full_again: seconds after a strike until the throughput is what it was.
         long_life: seconds that a process must have lived so that its memory tells something, of
             which the first `warm` are left out.
+        longest: seconds that a round's operations may take when its faults are over.
         mutant: a defect to plant in the agents.
         folder: where data and logs go.
     """
@@ -43,6 +44,7 @@ class Options:
     full_again: float = 15.0
     long_life: float = 120.0
     warm: float = 20.0
+    longest: float = 1_800.0
     mutant: str | None = None
     stop_at_first: bool = False
 

@@ -20,7 +20,6 @@ from tests.chaos.scene import Scene
 from tests.chaos.storm import lanes_of, rage
 
 _BACK: Final = 60.0  # seconds within which each backend answers again after the last strike
-_LONGEST: Final = 1_800.0  # seconds that a round's operations may take
 
 
 class Round:
@@ -100,10 +99,11 @@ class Round:
     async def _reach(self, backend: str, wanted: int) -> None:
         load = self.loads[backend]
         try:
-            await load.until_operations(wanted - load.operations, _LONGEST)
+            await load.until_operations(wanted - load.operations, self._options.longest)
         except TimeoutError:
             text = (
-                f"{load.operations:,} of {wanted:,} operations in {_LONGEST:.0f} s without faults"
+                f"{load.operations:,} of {wanted:,} operations, and no more in "
+                f"{self._options.longest:.0f} s without faults"
             )
             self._found(backend, [Violation(RECOVERY, text)])
 

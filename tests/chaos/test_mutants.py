@@ -14,7 +14,7 @@ from tests.chaos.forms import by_form
 from tests.chaos.mutants.catalogue import MUTANTS
 from tests.chaos.mutants.contract import Mutant
 from tests.chaos.mutants.planting import planted
-from tests.chaos.mutants.where import ELSEWHERE, RARE
+from tests.chaos.mutants.where import BY_REDIS, ELSEWHERE, RARE
 from tests.chaos.options import Options
 from tests.chaos.run import Run
 
@@ -22,21 +22,24 @@ pytestmark = [pytest.mark.amqp]
 
 _SHORT: Final = [mutant for mutant in MUTANTS if mutant.name in ELSEWHERE]
 _LONG: Final = [mutant for mutant in MUTANTS if mutant.name not in RARE]
+_ROUNDS: Final = 6
 
 
 @pytest.mark.parametrize("mutant", by_form(_SHORT, _LONG), ids=lambda mutant: mutant.name)
 async def test_a_planted_defect_is_found(mutant: Mutant, tmp_path: Path) -> None:
     require("servers")
     calm = mutant.name in ELSEWHERE  # they show without a fault, or not in processes that die
+    backend = "redis" if mutant.name in BY_REDIS else "sqlite"
     options = Options(
         folder=tmp_path,
         seed=20261120,
-        backends=("sqlite",),
-        kinds=("agent", "rabbitmq"),
-        kills=0 if calm else 4,
-        stops=0 if calm else 2,
-        operations=16_000 if calm else 4_000,  # memory takes some time to be told apart
-        rounds=1 if calm else 2,
+        backends=(backend,),
+        kinds=("agent", "rabbitmq", backend),  # a file cannot be killed
+        kills=0 if calm else 3 * _ROUNDS,
+        stops=0 if calm else 2 * _ROUNDS,
+        operations=16_000 if calm else 2_000 * _ROUNDS,  # memory takes some time to be told apart
+        rounds=1 if calm else _ROUNDS,  # and the first that finds it is the last
+        longest=30.0,
         first_success=60.0,  # no defect of these is about time
         long_life=4.0,
         warm=0.5,

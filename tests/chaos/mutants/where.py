@@ -6,6 +6,18 @@ ELSEWHERE: Final = frozenset({"deadline-before-identity", "everything-remembered
 """What the simulation does not see: it has no memory of its own to look at, and its plans let a
 deadline pass between two deliveries too seldom. The load shows them without a fault."""
 
+BY_REDIS: Final = frozenset(
+    {
+        "conflict-counts-as-commit",
+        "head-believed",
+        "load-outside-the-unit",
+        "swallowed-connection-error",
+        "unknown-commit-is-tried-as-new",
+    }
+)
+"""What a SQLite file hides: nothing is lost on the way to it, a write there waits for its turn and
+meets no conflict, and unique keys refuse what was decided from a state of before."""
+
 RARE: Final = frozenset(
     {
         "ack-before-commit",
