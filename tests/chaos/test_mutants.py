@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.amqp]
 
 _SHORT: Final = [mutant for mutant in MUTANTS if mutant.name in ELSEWHERE]
 _LONG: Final = [mutant for mutant in MUTANTS if mutant.name not in RARE]
-_ROUNDS: Final = 6
+_ROUNDS: Final = 8
 
 
 @pytest.mark.parametrize("mutant", by_form(_SHORT, _LONG), ids=lambda mutant: mutant.name)
@@ -35,8 +35,8 @@ async def test_a_planted_defect_is_found(mutant: Mutant, tmp_path: Path) -> None
         seed=20261120,
         backends=(backend,),
         kinds=("agent", "rabbitmq", backend),  # a file cannot be killed
-        kills=0 if calm else 3 * _ROUNDS,
-        stops=0 if calm else 2 * _ROUNDS,
+        kills=0 if calm else _ROUNDS,
+        stops=0 if calm else _ROUNDS,
         operations=16_000 if calm else 2_000 * _ROUNDS,  # memory takes some time to be told apart
         rounds=1 if calm else _ROUNDS,  # and the first that finds it is the last
         longest=30.0,
