@@ -15,6 +15,7 @@ from .errors import (
     StorageError,
     UnavailableError,
 )
+from .identity import Identity
 from .operations import (
     Find,
     Operation,
@@ -90,7 +91,7 @@ class Executor:
             page = await self._page_at_once(operations[0])
             if page is not None:
                 return [page]
-        elif all(map(_is_create, operations)):
+        elif all(map(_is_plain_create, operations)):
             outcomes = await self._append(operations)
             if outcomes is not None:
                 return outcomes
@@ -184,12 +185,21 @@ class Executor:
             self._heads[collection] = workspace.head(collection)
 
 
-def _is_create(operation: Operation) -> bool:
+def _is_plain_create(operation: Operation) -> bool:
+    """Whether nothing but the commit itself has to be asked whether it may be executed."""
     return (
         isinstance(operation, Save)
         and operation.document.get("id") is None
         and operation.fence is None
+        and not _has_deadline(operation.identity)
     )
+
+
+def _has_deadline(identity: Identity | None) -> bool:
+    """Then a unit is needed: who is too late may have been executed before, which is to be looked
+    up; and who is in time holds the lock when that is decided, so that nobody else is told
+    meanwhile that nothing was executed."""
+    return identity is not None and identity.deadline is not None
 
 
 async def _load(snapshot: Snapshot, wanted: Wanted) -> Loaded:

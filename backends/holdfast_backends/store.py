@@ -269,8 +269,7 @@ class Store(Protocol):
         unit's commit.
 
         `prepare` gives them. It is called at most once, after every wait for a turn and for a
-        connection: by then deadlines may have passed, and instants must not be older than the
-        commit.
+        connection: instants must not be older than the commit.
 
         `expected` is the collection's head as the caller remembers it. False when it is another
         by now, a message's reply is kept already, or the store does not do this: then nothing

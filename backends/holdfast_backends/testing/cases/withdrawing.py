@@ -182,6 +182,17 @@ class TestWithdrawnAmongOthers:
         assert expect(Saved, executed[0]).record.id == first + 3
         assert expect(Failed, executed[1]).replayed
 
+    async def test_a_late_one_that_was_executed_keeps_its_answer_beside_new_ones(
+        self, backend: AnyBackend, clock: ManualClock
+    ) -> None:
+        await save_all(backend, [{}, {}])
+        first = await perform(backend, Save({"n": 1}, identity=ME))
+        late = Save({"n": 1}, identity=replace(ME, deadline=clock.now - 1))
+        for number in (4, 5):
+            outcomes = await backend.execute([late, Save({}, identity=identify(f"new {number}"))])
+            assert outcomes[0] == replay_of(first)
+            assert expect(Saved, outcomes[1]).record.id == number
+
     @pytest.mark.parametrize("known", [False, True], ids=["new collection", "known collection"])
     async def test_calls_of_nothing_else(
         self, backend: AnyBackend, clock: ManualClock, known: bool
