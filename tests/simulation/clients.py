@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from holdfast_protocol.client import AgentClient
 from holdfast_protocol.errors import BusClosedError, HoldfastError
-from tests.chaos.checks.promises import ONE_EFFECT
+from tests.chaos.checks.promises import ONE_EFFECT, SAME_ANSWER
 from tests.chaos.history import Exchange, Violation
 from tests.chaos.load.recording import answer_of, is_write
 from tests.simulation.broker import SimulatedBroker
@@ -109,6 +110,12 @@ class ClientProcess:
             is_known = exchange.answer is not None and is_write(exchange.message)
             if operation.again == "otherwise" and is_known:  # what only reads has no identity
                 await self._misuse(client, operation)
+            if operation.again == "late" and is_known:
+                beside = _beside(operation)
+                await asyncio.gather(
+                    self._too_late(client, operation),
+                    self._ask(process, client, beside, self._recorder.begin(beside)),
+                )
 
     async def _misuse(self, client: AgentClient, operation: Operation) -> None:
         """Another message under an id that is known must not be done."""
@@ -123,6 +130,25 @@ class ClientProcess:
         if isinstance(response.result, dict) and response.result.get("title") == "another":
             text = f"{operation.id} was done again with another payload"
             self._recorder.violations.append(Violation(ONE_EFFECT, text))
+
+    async def _too_late(self, client: AgentClient, operation: Operation) -> None:
+        """What was answered keeps its answer, however late it comes again."""
+        try:
+            response = await client.request(
+                "storage",
+                operation.action,
+                operation.payload,
+                message_id=operation.id,
+                timeout=ATTEMPT,
+                deadline=0.0,
+            )
+        except HoldfastError:
+            return
+        if response.error_type == "expired":
+            text = f"{operation.id} was answered, and then that it was not executed in time"
+            self._recorder.violations.append(Violation(SAME_ANSWER, text))
+            return
+        self._recorder.take(self._recorder.begin(operation), answer_of(response))
 
     async def _tell(self, client: AgentClient, operation: Operation, exchange: Exchange) -> None:
         """Send it once, without an answer. Where the broker did not confirm, it is asked later."""
@@ -184,6 +210,16 @@ class ClientProcess:
         except HoldfastError:
             return
         self._recorder.take(exchange, answer_of(response))
+
+
+def _beside(operation: Operation) -> Operation:
+    """A new record for the batch of a message that comes again."""
+    payload = {
+        "collection": operation.payload.get("collection", COLLECTIONS[0]),
+        "task": {"title": "beside", "hits": 1},
+    }
+    name = f"{operation.id} beside"
+    return replace(operation, id=name, action="storage_save", payload=payload, again="no")
 
 
 async def _cancel(client: AgentClient, operation: Operation) -> None:

@@ -14,7 +14,7 @@ from tests.simulation.faults import Injected, Rates, fault_from
 COLLECTIONS: Final = ("tasks", "notes")
 _LOCKS: Final = ("door", "gate")
 _IDS: Final = (1, 2, 3, "a", "b", 7)
-Again = Literal["no", "at once", "afterwards", "elsewhere", "otherwise"]
+Again = Literal["no", "at once", "afterwards", "elsewhere", "otherwise", "late"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Operation:
         worker: which of its tasks; a worker's operations follow each other.
         pause: virtual seconds before it.
         again: how it is sent a second time on purpose, if it is; `otherwise` is with another
-            payload, once it was answered.
+            payload, once it was answered, `late` with a deadline that has passed, beside a new
+            record.
         cancel_after: virtual seconds after which it is cancelled; None for never.
         deadline: seconds from its sending; None for none.
         is_silent: whether it asks for no answer; then its effect must be there in the end, or a
@@ -178,8 +179,8 @@ def _operations(random: Random, clients: int, workers: int, count: int) -> Itera
         is_read = action in ("storage_get", "storage_list", "storage_query", "storage_count")
         again: Again = "no"
         if not is_read and random.random() < 0.15:
-            again = random.choice(["at once", "afterwards", "elsewhere", "otherwise"])
-        chance = random.random()
+            again = random.choice(["at once", "afterwards", "elsewhere", "otherwise", "late"])
+        chance = 1.0 if again == "late" else random.random()  # then it has no deadline before
         yield Operation(
             client=random.randrange(clients) if again != "no" or chance < 0.9 else PLAIN,
             worker=random.randrange(workers),

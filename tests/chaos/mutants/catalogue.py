@@ -30,6 +30,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _mutant(committing.unknown_commit_is_tried_as_new, *_ORDER, p.SAME_ANSWER),
     _mutant(committing.no_inbox, *_ORDER, p.SAME_ANSWER),
     _mutant(committing.payload_not_compared, *_ORDER, p.SAME_ANSWER),
+    _mutant(committing.late_and_not_looked_up, p.SAME_ANSWER),
     # between the bus and the store
     _mutant(answering.ack_before_commit, p.ANSWERED),
     _mutant(answering.never_acked, p.ANSWERED),

@@ -166,6 +166,11 @@ def payload_not_compared(patch: Patcher) -> None:
     patch.replace(requests, "payload_digest", lambda _action, _payload: b"")
 
 
+def late_and_not_looked_up(patch: Patcher) -> None:
+    """What comes again after its deadline beside new records is refused, not looked up."""
+    patch.replace(executor, "_has_deadline", lambda _identity: False)
+
+
 async def _no_append(_self: Executor, _operations: Sequence[Operation]) -> list[Outcome] | None:
     return None
 

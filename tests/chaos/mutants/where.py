@@ -2,9 +2,9 @@
 
 from typing import Final
 
-ELSEWHERE: Final = frozenset({"deadline-before-identity", "everything-remembered"})
-"""What the simulation does not see: it has no memory of its own to look at, and its plans let a
-deadline pass between two deliveries too seldom. The load shows them without a fault."""
+ELSEWHERE: Final = frozenset({"everything-remembered"})
+"""What the simulation does not see: it has no memory of its own to look at. The load shows it
+without a fault."""
 
 BY_REDIS: Final = frozenset(
     {
@@ -22,7 +22,8 @@ RARE: Final = frozenset(
     {
         "ack-before-commit",
         "acked-without-reply",
+        "late-and-not-looked-up",
     }
 )
-"""What shows in real processes only when a death meets a moment of a millisecond; the simulation
-puts deaths there."""
+"""What shows in real processes only when a death meets a moment of a millisecond, or, the last,
+when a late repetition and a new record come to PostgreSQL together; the simulation sees to it."""
