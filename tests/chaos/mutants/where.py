@@ -10,20 +10,25 @@ BY_REDIS: Final = frozenset(
     {
         "conflict-counts-as-commit",
         "head-believed",
+        "id-given-again",
         "load-outside-the-unit",
-        "swallowed-connection-error",
         "unknown-commit-is-tried-as-new",
     }
 )
 """What a SQLite file hides: nothing is lost on the way to it, a write there waits for its turn and
 meets no conflict, and unique keys refuse what was decided from a state of before."""
 
-RARE: Final = frozenset(
+BY_SIMULATION: Final = frozenset(
     {
         "ack-before-commit",
         "acked-without-reply",
+        "answers-exchanged",
         "late-and-not-looked-up",
+        "swallowed-connection-error",
+        "unannounced-page-is-skipped",
     }
 )
-"""What shows in real processes only when a death meets a moment of a millisecond, or, the last,
-when a late repetition and a new record come to PostgreSQL together; the simulation sees to it."""
+"""What the storm is not asked for. Most of it shows in real processes only when a fault meets a
+moment of a millisecond, or when a late repetition and a new record come to PostgreSQL together;
+the load ends itself at answers of a shape that no answer to its message has. The simulation finds
+all of them."""
