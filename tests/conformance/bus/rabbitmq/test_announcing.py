@@ -202,8 +202,9 @@ async def test_after_a_lost_connection_nothing_is_sent_again_by_itself(setting: 
 async def test_what_is_not_confirmed_in_time_is_unavailable(amqp_url: str) -> None:
     namespace = RabbitHarness(amqp_url).namespace
     async with (
+        RabbitBus(amqp_url, namespace=namespace),  # declares, which takes a busy broker long
         proxy_to(amqp_url) as (proxy, url),
-        RabbitBus(url, namespace=namespace, operation_timeout=1) as bus,
+        RabbitBus(url, namespace=namespace, operation_timeout=2) as bus,
     ):
         await bus.announce(numbered(0, 1))
         proxy.freeze()
