@@ -40,7 +40,7 @@ _EXAMPLES: Final = """examples:
   python -m tests.chaos                                     a minute or two
   python -m tests.chaos --backends redis --kinds redis      one backend, one kind of kill
   python -m tests.chaos --kills 200 --operations 1000000 --calm 2 --json report.json
-                                                            the long run: about 40 minutes
+                                                            the long run: about an hour
   python -m tests.chaos --seed 7 --only-round 3             one round of a run once more
   python -m tests.chaos --mutant no-inbox                   a planted defect has to be found
 """

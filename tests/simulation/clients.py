@@ -113,7 +113,7 @@ class ClientProcess:
             if operation.again == "late" and is_known:
                 beside = _beside(operation)
                 await asyncio.gather(
-                    self._too_late(client, operation),
+                    self._repeat(client, operation, deadline=0.0),
                     self._ask(process, client, beside, self._recorder.begin(beside)),
                 )
 
@@ -130,25 +130,6 @@ class ClientProcess:
         if isinstance(response.result, dict) and response.result.get("title") == "another":
             text = f"{operation.id} was done again with another payload"
             self._recorder.violations.append(Violation(ONE_EFFECT, text))
-
-    async def _too_late(self, client: AgentClient, operation: Operation) -> None:
-        """What was answered keeps its answer, however late it comes again."""
-        try:
-            response = await client.request(
-                "storage",
-                operation.action,
-                operation.payload,
-                message_id=operation.id,
-                timeout=ATTEMPT,
-                deadline=0.0,
-            )
-        except HoldfastError:
-            return
-        if response.error_type == "expired":
-            text = f"{operation.id} was answered, and then that it was not executed in time"
-            self._recorder.violations.append(Violation(SAME_ANSWER, text))
-            return
-        self._recorder.take(self._recorder.begin(operation), answer_of(response))
 
     async def _tell(self, client: AgentClient, operation: Operation, exchange: Exchange) -> None:
         """Send it once, without an answer. Where the broker did not confirm, it is asked later."""
@@ -195,8 +176,13 @@ class ClientProcess:
             exchange.repeated += 1
             await asyncio.sleep(_PAUSE)
 
-    async def _repeat(self, client: AgentClient, operation: Operation) -> None:
-        """Send it again; what comes must be the same."""
+    async def _repeat(
+        self, client: AgentClient, operation: Operation, *, deadline: float | None = None
+    ) -> None:
+        """Send it again; what comes must be the same.
+
+        With a deadline it was answered before, and keeps its answer, however late it comes again.
+        """
         exchange = self._recorder.begin(operation)
         exchange.repeated += 1
         try:
@@ -206,9 +192,13 @@ class ClientProcess:
                 operation.payload,
                 message_id=operation.id,
                 timeout=ATTEMPT,
+                deadline=deadline,
             )
         except HoldfastError:
             return
+        if deadline is not None and response.error_type == "expired":
+            text = f"{operation.id} was answered, and then that it was not executed in time"
+            self._recorder.violations.append(Violation(SAME_ANSWER, text))
         self._recorder.take(exchange, answer_of(response))
 
 
