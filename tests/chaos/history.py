@@ -24,7 +24,8 @@ class Exchange:
         answered_at: when its first answer had arrived; None while it has none.
         answer: its first answer.
         repeated: how often it was sent beyond the first time, by purpose or by need.
-        contradictions: later answers that differ from the first in what must not differ.
+        contradictions: later answers that differ from the first in what must not differ, and
+            answers that no such message can have.
         expects: `answer`, or `effect`: it was sent once, without a reply address, the broker
             confirmed it, and nobody asks again. Its effect, or a dead letter of it, must be there
             in the end.

@@ -35,7 +35,7 @@ def answered(ledger: Ledger) -> Iterator[Violation]:
 
 
 def same_answer(ledger: Ledger) -> Iterator[Violation]:
-    """No message has two answers."""
+    """No message has two answers, or the answer to another one."""
     for exchange in ledger.history.exchanges:
         for other in exchange.contradictions:
             text = f"{exchange.message['id']}: {exchange.answer} and then {other}"

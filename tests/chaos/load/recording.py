@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from holdfast_protocol.messages import AgentResponse
+from tests.chaos.checks.shapes import has_shape
 from tests.chaos.history import Answer, Exchange, Message
 from tests.chaos.load.rates import Rates
 
@@ -64,12 +65,18 @@ class Recorder:
         return self._by_id.get(message_id)
 
     def take(self, exchange: Exchange, answer: Answer) -> bool:
-        """An answer came; whether it ends the exchange."""
+        """An answer came; whether it ends the exchange.
+
+        One that cannot be an answer to this message contradicts whatever else is answered to it.
+        """
         error_type = answer.get("error_type")
         if error_type in NOT_FINAL:
             self.refusals[str(error_type)] += 1
             if error_type == "expired" and exchange.message["id"] in self._executed:
                 exchange.contradictions.append(answer)
+            return False
+        if not has_shape(exchange.message, answer):
+            exchange.contradictions.append(answer)
             return False
         now = time.monotonic()
         if exchange.answer is None:

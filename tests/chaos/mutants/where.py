@@ -30,5 +30,5 @@ BY_SIMULATION: Final = frozenset(
 )
 """What the storm is not asked for. Most of it shows in real processes only when a fault meets a
 moment of a millisecond, or when a late repetition and a new record come to PostgreSQL together;
-the load ends itself at answers of a shape that no answer to its message has. The simulation finds
-all of them."""
+what is read when a load is over is read by the shape it has to have, and exchanged answers end it
+there. The simulation finds all of them."""

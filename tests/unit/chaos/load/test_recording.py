@@ -13,7 +13,8 @@ def save(name: str = "m-1") -> Message:
 
 
 def success(version: int = 1, **meta: Any) -> Answer:
-    return {"status": "success", "result": {"id": 1}, "meta": {"version": version, **meta}}
+    meta = {"version": version, "sequence": 7, **meta}
+    return {"status": "success", "result": {"id": 1}, "meta": meta}
 
 
 def error(error_type: str) -> Answer:
@@ -81,3 +82,12 @@ def test_another_message_under_a_used_id_is_a_conflict() -> None:
     assert exchange.contradictions == []
     recorder.take_other(exchange, success())
     assert exchange.contradictions == [success()]
+
+
+def test_an_answer_to_another_message_ends_nothing_and_is_a_contradiction() -> None:
+    recorder, exchange = begun(save())
+    page = {"status": "success", "result": [], "meta": {"sequence": 7}}
+    assert not recorder.take(exchange, page)
+    assert (exchange.answer, exchange.contradictions) == (None, [page])
+    assert recorder.take(exchange, success())
+    assert (exchange.answer, exchange.contradictions) == (success(), [page])
