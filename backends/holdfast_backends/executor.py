@@ -197,8 +197,8 @@ def _is_plain_create(operation: Operation) -> bool:
 
 def _has_deadline(identity: Identity | None) -> bool:
     """Then a unit is needed: who is too late may have been executed before, which is to be looked
-    up; and who is in time holds the lock when that is decided, so that nobody else is told
-    meanwhile that nothing was executed."""
+    up; and who is in time holds the lock when that is decided, or is fenced off, so that nobody
+    else is told meanwhile that nothing was executed."""
     return identity is not None and identity.deadline is not None
 
 

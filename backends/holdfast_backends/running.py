@@ -98,15 +98,16 @@ def _decided(operation: Operation, identity: Identity, workspace: Workspace) -> 
         workspace.remember(identity, cancelled)
         return cancelled
     if identity.deadline is not None and identity.deadline <= workspace.now:
+        # Who began it in time may still be about to commit it: nobody is to be told both.
+        workspace.fence(_collections_of(operation))
         return _refused(operation, DeadlineError(), workspace)
     return None
 
 
 def _refused(operation: Operation, error: StorageError, workspace: Workspace) -> Failed:
     """A failure that came before the execution, but not before what was executed until now."""
-    inner = operation.operations if isinstance(operation, Transaction) else (operation,)
-    seen = {_collection_of(each) for each in inner} - {""}
-    sequences = tuple((name, workspace.head(name).sequence) for name in sorted(seen))
+    seen = sorted(_collections_of(operation))
+    sequences = tuple((name, workspace.head(name).sequence) for name in seen)
     return Failed(
         error, sequence=max((number for _name, number in sequences), default=0), sequences=sequences
     )
@@ -183,6 +184,11 @@ async def _run(operation: Operation, snapshot: Snapshot, workspace: Workspace) -
 async def _sequences(snapshot: Snapshot, workspace: Workspace) -> tuple[tuple[str, int], ...]:
     heads = {**await snapshot.heads(), **workspace.heads}
     return tuple((name, head.sequence) for name, head in sorted(heads.items()))
+
+
+def _collections_of(operation: Operation) -> set[str]:
+    inner = operation.operations if isinstance(operation, Transaction) else (operation,)
+    return {_collection_of(each) for each in inner} - {""}
 
 
 def _collection_of(operation: Operation) -> str:

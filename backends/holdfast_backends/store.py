@@ -167,6 +167,8 @@ class Changes:
     `heads` are the heads that changed, and `slots` the index slots of every collection that
     has any and has changed rows: the store keeps `index_entries` of the new rows for them.
     `events` are the changes for the outbox, by collection, in their sequence; each is new.
+    `fenced` are collections of which nothing changes, and whose units that were read before must
+    not commit after this one all the same: a store whose units lock has no such ones.
     """
 
     heads: dict[str, Head] = field(default_factory=dict)
@@ -174,6 +176,7 @@ class Changes:
     replies: dict[IdentityKey, StoredReply] = field(default_factory=dict)
     slots: dict[str, tuple[IndexSlot, ...]] = field(default_factory=dict)
     events: dict[str, list[EventRow]] = field(default_factory=dict)
+    fenced: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ All rules about ids, versions, deletion and expiry stand here, once for all back
 Source: the wire contract, sections 6 and 10.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from secrets import randbits
 from typing import TypeVar
 
@@ -77,7 +77,7 @@ class Workspace:
     def is_changed(self) -> bool:
         """Whether there is anything to commit."""
         changes = self._changes
-        return bool(changes.rows or changes.replies or changes.heads)
+        return bool(changes.rows or changes.replies or changes.heads or changes.fenced)
 
     def changes(self) -> Changes:
         """What is to be committed."""
@@ -152,6 +152,10 @@ class Workspace:
     def stored(self, identity: Identity) -> StoredReply | None:
         """What was answered to this message before."""
         return self._replies.get((identity.sender, identity.message_id))
+
+    def fence(self, collections: Iterable[str]) -> None:
+        """Whoever has read these before must not commit any more."""
+        self._changes.fenced.update(collections)
 
     def remember(self, identity: Identity, outcome: Outcome) -> None:
         """Keep the answer with the effect."""

@@ -73,7 +73,7 @@ class Database:
             raise CommitConflictError
         self.core.commit(changes)
         self.revision += 1
-        for name in (*changes.heads, *(name for name, _ in changes.rows)):
+        for name in (*changes.heads, *(name for name, _ in changes.rows), *changes.fenced):
             self.revisions[name] = self.revision
         if self.world.is_traced:
             rows = [(name, key.hex(), one.row.version) for (name, key), one in changes.rows.items()]

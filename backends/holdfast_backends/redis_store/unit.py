@@ -32,10 +32,11 @@ class RedisUnit(RedisSnapshot):
         if self._committed:
             raise StorageError("a unit is committed at most once")
         self._committed = True
-        if not (changes.rows or changes.heads or changes.replies or changes.events):
+        if changes == Changes():
             return
         _check_size(changes)
         names = {*changes.heads, *(name for name, _key in changes.rows), *changes.events}
+        names |= changes.fenced
         changed = [name.encode() for name in sorted(names)]
         leases = [self._layout.lease(name) for name in (*changed, ALL)]
         commands = self._commands(leases)

@@ -53,6 +53,28 @@ async def test_many_collections_keep_others_from_all_of_them(pair: tuple[Store, 
     assert not await _overtaken(*pair, names)
 
 
+async def test_who_read_before_a_fence_does_not_commit_after_it(pair: tuple[Store, Store]) -> None:
+    """Either the fence waits until the unit is over (locks), or the unit's commit notices."""
+
+    async def fence() -> None:
+        async with pair[1].write([TASKS]) as unit:
+            await unit.load(Wanted([TASKS], [], []))
+            await unit.commit(Changes(fenced={TASKS}))
+
+    await keep(pair[0], row(1))
+    fencing = None
+    with suppress(CommitConflictError):
+        async with pair[0].write([TASKS]) as unit:
+            await unit.load(Wanted([TASKS], [], []))
+            fencing = asyncio.create_task(fence())
+            await asyncio.wait([fencing], timeout=0.05)
+            was_first = fencing.done()
+            await unit.commit(Changes(heads={TASKS: Head(7)}))
+            assert not was_first
+    assert fencing is not None
+    await asyncio.wait_for(fencing, DEADLINE)
+
+
 async def test_units_of_many_collections_pass_each_other(pair: tuple[Store, Store]) -> None:
     """Overlapping sets, named in order, never wait for each other in a circle."""
 
