@@ -192,13 +192,20 @@ return #old
 
 MARK = _script(
     """
--- Raise marks. KEYS: published. ARGV: (collection, sequence)…
+-- Raise marks, though not past the head: a server that took over may have lost what another one
+-- published. KEYS: published, heads. ARGV: (collection, sequence)…
 for i = 1, #ARGV, 2 do
-  local mark = redis.call('HGET', KEYS[1], ARGV[i])
-  if not mark or tonumber(mark) < tonumber(ARGV[i + 1]) then
+  local mark = redis.call('HGET', KEYS[1], ARGV[i]) or '0'
+  local head = redis.call('HGET', KEYS[2], ARGV[i]) or ''
+  local last = string.match(head, '"sequence":(%d+)') or '0'
+  local wanted = ARGV[i + 1]
+  if tonumber(wanted) > tonumber(last) then
+    wanted = last
+  end
+  if tonumber(mark) < tonumber(wanted) then
     -- A removal first: it is allowed when memory is used up, and so is what follows it.
     redis.call('HDEL', KEYS[1], ARGV[i])
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    redis.call('HSET', KEYS[1], ARGV[i], wanted)
   end
 end
 return 0

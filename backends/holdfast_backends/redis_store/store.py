@@ -167,7 +167,7 @@ class RedisStore:
             arguments += (name.encode(), mark)
         for first in range(0, len(arguments), MAX_ARGUMENTS):
             chunk = arguments[first : first + MAX_ARGUMENTS]
-            await self._client.call(MARK, [self._layout.published], chunk)
+            await self._client.call(MARK, [self._layout.published, self._layout.heads], chunk)
 
     async def forget_events(self, collection: str, upto: int, limit: int) -> int:
         """See store.Store."""

@@ -3,6 +3,8 @@
 import asyncio
 import functools
 
+import pytest
+
 from holdfast_backends.store import Changes, Head, Store, Wanted
 from tests.conformance.store_contract.words import TASKS, event, outbox, persist, tell
 
@@ -37,6 +39,25 @@ async def test_marks_up_to_the_last_sequence(store: Store) -> None:
     assert await store.unpublished() == {TASKS: 2**53 - 2}
     await store.mark_published({TASKS: 2**53 - 1})
     assert await store.unpublished() == {}
+
+
+@pytest.mark.parametrize(
+    "make_store",
+    [
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("redis", marks=pytest.mark.redis),
+    ],
+    indirect=True,
+)
+async def test_no_mark_passes_the_last_change_where_another_server_may_take_over(
+    store: Store,
+) -> None:
+    """It may have lost what was published, and gives those sequences to other changes."""
+    await tell(store, *(event(number) for number in range(1, 12)))
+    await store.mark_published({TASKS: 13, "unheard-of": 3})
+    assert await store.unpublished() == {}
+    await tell(store, event(12), event(13))
+    assert await store.unpublished() == {TASKS: 11}
 
 
 async def test_no_marks_are_no_trouble(store: Store) -> None:
