@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from asyncio import Transport
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
@@ -82,6 +83,9 @@ class Connector:
         for place in self._order():
             try:
                 connection = await self._connected(*self._servers[place])
+            except ssl.SSLError as error:
+                failures.append(error)  # a certificate that is not trusted is a ValueError, too
+                continue
             except ValueError:
                 raise  # the driver's word for our own mistakes
             except (UnsafeStoreError, *_FAILURES) as error:

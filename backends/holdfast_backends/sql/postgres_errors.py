@@ -1,5 +1,6 @@
 """asyncpg's exceptions, and SQLAlchemy's around them, as ours."""
 
+import ssl
 from typing import Final
 
 from asyncpg import exceptions as pg
@@ -78,6 +79,8 @@ def translate_postgres(error: BaseException) -> Translated:
         )
     if isinstance(error, pg.PostgresError):
         return of_sqlstate(getattr(error, "sqlstate", None) or "")
+    if isinstance(error, ssl.SSLError):  # some are a ValueError, too
+        return UnavailableError(UNREACHABLE)
     if isinstance(error, _OWN_FAULTS):
         return StorageError(FAILED)
     if isinstance(error, TimeoutError):

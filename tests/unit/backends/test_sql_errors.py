@@ -2,6 +2,7 @@
 
 import inspect
 import sqlite3
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -153,6 +154,13 @@ def test_every_exception_of_asyncpg_is_translated(kind: type[Exception]) -> None
     assert issubclass(kind, POSTGRES_ERRORS)
     translated = translate_postgres(_of(kind))
     assert type(translated) is expected
+    assert SECRET not in str(translated)
+
+
+def test_a_certificate_that_is_not_trusted_is_waited_out() -> None:
+    """It is a ValueError, too, and these are our own faults."""
+    translated = translate_postgres(ssl.SSLCertVerificationError(SECRET))
+    assert type(translated) is UnavailableError
     assert SECRET not in str(translated)
 
 
