@@ -38,7 +38,8 @@ class UnroutableError(Exception):
 class _Message:
     """What is sent, perhaps more than once. `message_id` is the one to keep, if any.
 
-    `unsure_on` is the channel on which it was sent and nothing was heard of it, if any.
+    `unsure_on` is the channel on which it was sent and nothing was heard of it, if any;
+    `may_have_arrived` says whether there ever was such a one.
     """
 
     exchange: str
@@ -49,7 +50,13 @@ class _Message:
     message_id: str | None
     rejections: int | None
     rejected: bool = False
+    may_have_arrived: bool = False
     unsure_on: Channel | None = None
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether each attempt is known to have been rejected."""
+        return self.rejected and not self.may_have_arrived and self.unsure_on is None
 
 
 class Publisher:
@@ -115,7 +122,7 @@ class Publisher:
             async with asyncio.timeout(self._timeout), self._under_way.place(message):
                 await self._publish_patiently(message)
         except TimeoutError as error:
-            if message.rejected:
+            if message.was_refused:
                 raise RejectedError(message.routing_key) from error
             raise UnavailableError(
                 "The broker did not confirm in time; the message may still be delivered"
@@ -142,14 +149,18 @@ class Publisher:
                 rejections += 1
                 message.rejected = True
                 if message.rejections is not None and rejections > message.rejections:
-                    raise RejectedError(message.routing_key) from error
+                    if message.was_refused:
+                        raise RejectedError(message.routing_key) from error
+                    raise UnavailableError(
+                        "The broker rejects it now; the message may still be delivered"
+                    ) from error
                 if message.exchange and self._doubts.rejected(self._route(message)):
                     self.supervisor.recycle()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
             except ConnectionLostError as error:
                 losses += 1
-                message.rejected = False
+                message.may_have_arrived = True
                 if losses >= self._attempts:
                     raise UnavailableError(
                         "The connection was lost; the message may still be delivered"

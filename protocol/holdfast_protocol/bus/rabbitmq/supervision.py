@@ -74,6 +74,9 @@ class Supervisor(Generic[R]):
             await asyncio.wait(
                 [self._task, up], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
+        except BaseException:
+            await self.close()  # nobody will hold it, though it may be up by now
+            raise
         finally:
             up.cancel()
             closed = self._asked_to_close
