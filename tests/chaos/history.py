@@ -6,6 +6,7 @@ processes of a machine share.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal, TypeAlias
 
 Message: TypeAlias = Mapping[str, Any]
@@ -71,12 +72,14 @@ class History:
         kept: the collections that they wrote to.
         dead_letters: what the dead letters hold of them: message id → reason.
         left_in_queues: messages that no agent took, when everything was over.
+        clocks_right_until: the moment when the first wall clock of an agent jumped, or differed.
     """
 
     exchanges: list[Exchange]
     kept: dict[str, Kept]
     dead_letters: dict[str, str] = field(default_factory=dict)
     left_in_queues: int = 0
+    clocks_right_until: float = inf
 
 
 @dataclass(frozen=True, slots=True)

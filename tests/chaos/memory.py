@@ -16,6 +16,8 @@ MEBI: Final = 1024 * 1024
 _TENTHS: Final = 10
 _GROWTH: Final = 0.2
 _ALLOWED: Final = 16 * MEBI  # growth that is nothing, whatever part it is
+_OLD: Final = 900.0  # seconds after which every cache is full
+_ALLOWED_OLD: Final = 6 * MEBI  # in the last third of such a life
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,10 @@ class Life:
 
     @property
     def grows(self) -> bool:
-        """More than a fifth, and more than is worth a word."""
+        """More than a fifth, and more than is worth a word; or still when it is old."""
         grown = self.end - self.begin
+        if self.seconds >= _OLD and self.end - self.tenths[_TENTHS * 2 // 3] > _ALLOWED_OLD:
+            return True
         return grown > _ALLOWED and grown > _GROWTH * self.begin
 
 
@@ -55,14 +59,15 @@ class Memory:
 
     Args:
         long_life: seconds; what is younger tells nothing.
-        warm: seconds: a process that has just begun is still loading.
+        warm: seconds: a process that has just begun fills its caches, and has waited perhaps for
+            servers that were away.
         now: the clock, in seconds.
     """
 
     def __init__(
         self,
-        long_life: float = 120.0,
-        warm: float = 20.0,
+        long_life: float = 240.0,
+        warm: float = 60.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._long_life = long_life

@@ -42,8 +42,8 @@ class Options:
     workers: int = 16
     first_success: float = 5.0
     full_again: float = 15.0
-    long_life: float = 120.0
-    warm: float = 20.0
+    long_life: float = 240.0
+    warm: float = 60.0
     longest: float = 1_800.0
     mutant: str | None = None
     stop_at_first: bool = False

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -54,7 +55,13 @@ class Proxied:
 
 @asynccontextmanager
 async def proxied(
-    bus: str, kind: str, folder: Path, seed: int, settings: Sequence[Mapping[str, str]] = ({},)
+    bus: str,
+    kind: str,
+    folder: Path,
+    seed: int,
+    settings: Sequence[Mapping[str, str]] = ({},),
+    *,
+    clocks_right_until: float = inf,
 ) -> AsyncIterator[Proxied]:
     """It runs; at the end everything is answered, and held to its promises.
 
@@ -62,6 +69,7 @@ async def proxied(
         bus: the broker.
         kind: the backend, as `temporary_store` takes it.
         settings: of each agent process, one after the other.
+        clocks_right_until: as a history has it.
     """
     name = unique_name()
     async with AsyncExitStack() as stack:
@@ -86,6 +94,7 @@ async def proxied(
         async with load, ear.listening():
             yield Proxied(name, served, load, agents, clients, store)
             history = await load.finish()
+            history.clocks_right_until = clocks_right_until
             await _hear_all(ear, history)
         violations = [*check(history), *defects(load.refusals)]
         assert not violations, "\n".join(f"{v.promise}: {v.text}" for v in violations)

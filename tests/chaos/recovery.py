@@ -1,10 +1,12 @@
 """How long it took until things were as before: measured on the answers of a load."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from tests.chaos.faults.contract import Strike
+from tests.chaos.faults.kills import KillAgent
 from tests.chaos.load.rates import Rates
 
 _WINDOW: Final = 3.0  # seconds over which a throughput is taken
@@ -15,11 +17,19 @@ FULL: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """From the moment that everything which a backend needs was back to its first success."""
+    """From the moment that everything which a backend needs was back to its first success.
+
+    Where the next fault came before that, the longest wait for a success counts.
+
+    Args:
+        kind: the fault that was over last.
+        free: seconds from that moment to the next fault: the longest wait that could be seen.
+    """
 
     kind: str
     backend: str
     seconds: float
+    free: float
 
 
 def concerns(strike: Strike, backend: str) -> bool:
@@ -28,36 +38,46 @@ def concerns(strike: Strike, backend: str) -> bool:
 
 
 def first_successes(
-    strikes: Sequence[Strike], backend: str, rates: Rates
+    strikes: Sequence[Strike], backend: str, rates: Rates, *, agents: int = 2
 ) -> tuple[list[Recovery], list[Strike]]:
-    """Of every strike on a server: the recovery of a backend; and those without a success."""
-    mine = [strike for strike in strikes if concerns(strike, backend)]
+    """Of the strikes on servers: the recoveries of a backend; and those without a success.
+
+    Strikes that overlap, or that came before the first success, are one. That an agent was killed
+    explains nothing where there are several of them: another one lives. One that stands still
+    explains it, as it may hold a lock of the store.
+
+    Args:
+        agents: processes of each backend.
+    """
+    away = [
+        strike
+        for strike in sorted(strikes, key=lambda strike: strike.struck_at)
+        if concerns(strike, backend) and (strike.kind != KillAgent.kind or agents == 1)
+    ]
     found: list[Recovery] = []
     open_ones: list[Strike] = []
-    for strike in mine:
-        if strike.kind.endswith(" agent"):
+    place = 0
+    while place < len(away):
+        begin, last, waited = place, away[place], 0.0
+        while True:
+            place += 1
+            first = rates.first_success_after(last.healed_at)
+            if place == len(away):
+                free = inf
+                break
+            free = away[place].struck_at - last.healed_at
+            if first is not None and first < away[place].struck_at:
+                break
+            waited = max(waited, free)
+            last = max(last, away[place], key=lambda strike: strike.healed_at)
+        if all(strike.kind.endswith(" agent") for strike in away[begin:place]):
             continue
-        seen = _first_success(strike, mine, rates)
-        if seen is None:
-            open_ones.append(strike)
-            continue
-        back_at, first = seen
-        found.append(Recovery(strike.kind, backend, first - back_at))
+        if first is None:
+            open_ones.append(last)
+        else:
+            seconds = max(waited, first - last.healed_at)
+            found.append(Recovery(last.kind, backend, seconds, free))
     return found, open_ones
-
-
-def _first_success(
-    strike: Strike, others: Iterable[Strike], rates: Rates
-) -> tuple[float, float] | None:
-    """When everything was back, and when the first success came after that."""
-    several = sorted(others, key=lambda other: other.struck_at)
-    back_at = strike.healed_at
-    while (first := rates.first_success_after(back_at)) is not None:
-        later = [s.healed_at for s in several if s.struck_at <= first and s.healed_at > back_at]
-        if not later:
-            return back_at, first
-        back_at = max(later)
-    return None
 
 
 def full_again(rates: Rates, usual: float, healed_at: float, until: float) -> float | None:

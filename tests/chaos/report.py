@@ -14,6 +14,8 @@ from tests.chaos.memory import MEBI, Life
 from tests.chaos.recovery import Recovery
 
 SHOWN: Final = 20  # violations that are printed
+FREE: Final = 5.0
+"""Seconds without another fault: so many let a recovery show that it takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,16 @@ class Report:
             ],
         )
         lines += _table(
-            ("back until first success", "backend", "seen", "median s", "longest s"),
+            (
+                "back until first success",
+                "backend",
+                "seen",
+                f"{FREE:g} s free",
+                "median s",
+                "longest s",
+            ),
             [
-                (s["kind"], s["backend"], s["seen"], s["median"], s["longest"])
+                (s["kind"], s["backend"], s["seen"], s["free"], s["median"], s["longest"])
                 for s in _summaries(self.recoveries)
             ],
         )
@@ -146,6 +155,8 @@ class Report:
             ("said instead of an answer", "times"),
             [(name, f"{count:,}") for name, count in sorted(self.refusals.items())],
         )
+        if not self.lives:
+            lines += ["no process lived long enough to tell of its memory", ""]
         lines += _table(
             ("memory of long lives", "seconds", "MiB by tenths of the life", "most MiB"),
             [
@@ -200,6 +211,7 @@ def _summaries(recoveries: list[Recovery]) -> list[dict[str, Any]]:
                 "kind": kind,
                 "backend": backend,
                 "seen": len(seconds),
+                "free": sum(recovery.free >= FREE for recovery in several),
                 "median": round(seconds[len(seconds) // 2], 2),
                 "longest": round(seconds[-1], 2),
             }

@@ -121,7 +121,9 @@ class Round:
 
     def _measure_first_successes(self) -> None:
         for backend, load in self.loads.items():
-            recoveries, never = first_successes(self._strikes, backend, load.rates)
+            recoveries, never = first_successes(
+                self._strikes, backend, load.rates, agents=self._options.agents
+            )
             self._report.recoveries += recoveries
             self._found(backend, [_no_success_after(strike) for strike in never])
             self._found(backend, _late(recoveries, self._options.first_success))

@@ -8,6 +8,7 @@ from typing import Final
 from tests.chaos.checks.promises import RECOVERY, STANDS
 from tests.chaos.history import Violation
 from tests.chaos.load.reading import NotBackError
+from tests.chaos.load.tasks import end
 from tests.chaos.memory import Memory
 from tests.chaos.options import Options
 from tests.chaos.report import Found, Report
@@ -75,8 +76,7 @@ class Run:
         try:
             yield
         finally:
-            observing.cancel()
-            await asyncio.gather(observing, return_exceptions=True)
+            await end([observing])
 
     async def _observe(self, scene: Scene) -> None:
         while True:

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from tests.acceptance.serving import run_holdfast
 from tests.chaos.agents import Agent, AgentDiedError
+from tests.chaos.load.tasks import end
 from tests.chaos.options import Options
 from tests.chaos.servers import Postgres, RabbitMQ, Redis, Server
 
@@ -91,7 +92,7 @@ class Scene:
                 self._stack.push_async_callback(agent.kill)
                 group.create_task(agent.start())
         watching = asyncio.create_task(self._watch())
-        self._stack.push_async_callback(_cancelled, watching)
+        self._stack.push_async_callback(end, [watching])
 
     async def _prepared(self, backend: str) -> str:
         """The URL of a store that is ready for agents."""
@@ -136,8 +137,3 @@ class Scene:
             except AgentDiedError as error:
                 self._given_up.add(agent.name)
                 self._on_death(f"it is not started again: {error}")
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -19,6 +19,7 @@ import asyncpg
 from localservices import packages, probes
 from localservices.model import Record, Service, ServiceError
 from localservices.postgres import Postgres as PostgresService
+from localservices.postgres import binary, run_as, unprivileged_user
 from localservices.processes import free_ports, is_running
 from localservices.rabbitmq import RabbitMQ as RabbitMQService
 from localservices.redis import Redis as RedisService
@@ -190,7 +191,7 @@ class Postgres(Server):
     async def remove(self) -> None:
         """As `Server.remove`, and what it has outside of its directory goes, too.
 
-        Killed for good it would leave its shared memory to the machine.
+        Killed it leaves its shared memory to the machine, whoever killed it.
         """
         process = self._record.processes.get(self.name)
         if process is not None and is_running(process):
@@ -198,6 +199,8 @@ class Postgres(Server):
             os.kill(process.pid, signal.SIGQUIT)
             with suppress(StillThereError):
                 await end_of(process.pid)
+        elif self._record.data:
+            await asyncio.to_thread(clear_shared_memory, self._record.data)
         await super().remove()
         if self._record.data and not self.data.is_relative_to(self._home):
             await asyncio.to_thread(shutil.rmtree, self.data, ignore_errors=True)
@@ -225,3 +228,13 @@ class Redis(Server):
 
     async def _connect(self) -> None:
         await asyncio.to_thread(probes.redis, self.url)
+
+
+def clear_shared_memory(data: str) -> None:
+    """Have the memory that a killed PostgreSQL left cleared by its successor, which ends at once.
+
+    That is one in single-user mode: no client can meet it. On the data of a standby it refuses
+    to work, but only after it has cleared the memory.
+    """
+    command = [str(binary("postgres")), "--single", "-D", data, "postgres"]
+    run_as(unprivileged_user(), command)

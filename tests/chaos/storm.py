@@ -17,7 +17,9 @@ from tests.chaos.servers import Server
 _SETTLE: Final = 3.0
 """Seconds before a broker is killed first: a quorum queue that is younger than about one second
 may be lost by RabbitMQ 3.10."""
-_BROKER_LIFE: Final = (1.0, 3.0)  # seconds between two deaths: they decide how long a run takes
+_BROKER_LIFE: Final = (1.0, 7.0)
+"""Seconds between two deaths: they decide how long a run takes, and which recoveries can show that
+they are slow."""
 _LIFE: Final = (2.0, 9.0)
 
 

@@ -36,7 +36,7 @@ async def test_nothing_is_lost_or_mixed_up_by_clocks_that_jump(
     clocks = [_clock(tmp_path / f"clock {number}") for number in range(2)]
     settings = [clock.settings() for clock in clocks]
     async with (
-        proxied(amqp_url, kind, tmp_path, _SEED, settings) as service,
+        proxied(amqp_url, kind, tmp_path, _SEED, settings, clocks_right_until=0.0) as service,
         AgentClient(amqp_url, "expiring", namespace=service.namespace) as client,
         asyncio.TaskGroup() as group,
     ):

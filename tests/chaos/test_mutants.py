@@ -41,8 +41,8 @@ async def test_a_planted_defect_is_found(mutant: Mutant, tmp_path: Path) -> None
         rounds=1 if calm else _ROUNDS,  # and the first that finds it is the last
         longest=30.0,
         first_success=60.0,  # no defect of these is about time
-        long_life=4.0 if calm else 120.0,  # who has just begun grows
-        warm=0.5 if calm else 20.0,
+        long_life=4.0 if calm else 240.0,  # who has just begun grows
+        warm=0.5 if calm else 60.0,
         mutant=mutant.name,
         stop_at_first=True,
     )

@@ -16,6 +16,7 @@ from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.postgres import Pair, pair_of_servers
 from tests.chaos.clusters.recovering import RECOVERY, seconds_to_success
+from tests.chaos.clusters.standing import broken
 from tests.chaos.forms import by_form
 from tests.chaos.load.load import Load
 from tests.services import unique_name
@@ -48,8 +49,10 @@ async def test_a_failover_and_one_back_lose_nothing_and_need_nobody(
 ) -> None:
     name, recoveries = unique_name(), list[float]()
     async with AsyncExitStack() as stack:
-        for _process in range(2):
+        processes = [
             await stack.enter_async_context(serving(fresh_amqp_url, pair.url, name))
+            for _process in range(2)
+        ]
         load = await stack.enter_async_context(Load(fresh_amqp_url, name, seed=11))
         await load.until(MESSAGES, PATIENCE)
         for _failover in range(FAILOVERS):
@@ -62,7 +65,7 @@ async def test_a_failover_and_one_back_lose_nothing_and_need_nobody(
             await pair.rejoin()
             await load.until(MESSAGES, PATIENCE)
         history = await load.finish()
-    assert check(history) == []
+        assert await broken(check(history), load, processes) == []
     assert max(recoveries) < RECOVERY
 
 

@@ -17,6 +17,7 @@ from tests.acceptance.serving import run_holdfast, serving
 from tests.chaos.checks.check import check
 from tests.chaos.clusters.rabbitmq import Node, RabbitCluster, installed, rabbit_cluster
 from tests.chaos.clusters.recovering import RECOVERY, seconds_to_success
+from tests.chaos.clusters.standing import broken
 from tests.chaos.faults.abilities import require
 from tests.chaos.forms import by_form
 from tests.chaos.history import History
@@ -112,9 +113,12 @@ async def test_nodes_die_and_come_back_under_load(cluster: RabbitCluster, tmp_pa
     store = f"sqlite:///{tmp_path / 'store.db'}"
     await run_holdfast("migrate", "--backend", store)
     async with AsyncExitStack() as stack:
-        for _process in range(2):
-            process = serving(cluster.url, store, name, HOLDFAST_JOURNAL="true")
-            await stack.enter_async_context(process)
+        processes = [
+            await stack.enter_async_context(
+                serving(cluster.url, store, name, HOLDFAST_JOURNAL="true")
+            )
+            for _process in range(2)
+        ]
         load = await stack.enter_async_context(Load(cluster.url, name, seed=7, workers=8))
         await load.until(ANSWERS, PATIENCE)
         for kill in range(KILLS):
@@ -133,8 +137,8 @@ async def test_nodes_die_and_come_back_under_load(cluster: RabbitCluster, tmp_pa
             await _lose_two(cluster, name)
             await load.until(ANSWERS, PATIENCE)
         history = await load.finish()
+        assert await broken(check(history), load, processes) == []
         missing = await _not_journaled(cluster.url, name, history)
-    assert check(history) == []
     assert missing == set()
     assert max(recoveries) < RECOVERY
     assert max(flowing) < FLOWING

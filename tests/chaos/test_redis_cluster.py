@@ -1,6 +1,7 @@
 """A Redis Cluster: the service follows its namespace from node to node by itself."""
 
 from collections.abc import AsyncIterator, Callable
+from time import monotonic
 
 import pytest
 import pytest_asyncio
@@ -8,12 +9,14 @@ import pytest_asyncio
 from holdfast_backends.errors import UnavailableError
 from holdfast_backends.redis import RedisBackend
 from tests.chaos.checks.check import check
-from tests.chaos.clusters.losses import check_what_is_kept, lost
+from tests.chaos.clusters.losses import Death, check_losses, lost
 from tests.chaos.clusters.recovering import RECOVERY
 from tests.chaos.clusters.redis_cluster import RedisClusterNodes, redis_cluster
 from tests.chaos.clusters.redis_nodes import PASSWORD
 from tests.chaos.clusters.redis_opening import give_up_opening, refusal
+from tests.chaos.clusters.redis_remains import messages_on_disk
 from tests.chaos.clusters.redis_service import MESSAGES, PATIENCE, Service, recovered, served
+from tests.chaos.clusters.standing import broken
 from tests.services import unique_name
 
 pytestmark = [
@@ -47,7 +50,7 @@ async def test_a_planned_failover_loses_nothing(
         await cluster.switched(service.namespace, master)
         seconds = await recovered(load)
         history = await load.finish()
-    assert check(history) == []
+    assert await broken(check(history), load, service.processes) == []
     assert seconds < RECOVERY
 
 
@@ -62,7 +65,7 @@ async def test_a_slot_that_moves_to_another_master_takes_everything_along(
         seconds = await recovered(load)
         history = await load.finish()
     assert await cluster.master_of(service.namespace) is target
-    assert check(history) == []
+    assert await broken(check(history), load, service.processes) == []
     assert seconds < RECOVERY
 
 
@@ -73,13 +76,15 @@ async def test_a_killed_master_is_followed_by_its_replica(
     master = await cluster.master_of(service.namespace)
     async with service.loaded(seed=33) as load:
         await master.kill()
+        died_at = monotonic()
         await cluster.switched(service.namespace, master)
         seconds = await recovered(load)
+        death = Death(died_at, await messages_on_disk(master, service.namespace))
         await master.start()
         await load.until(MESSAGES, PATIENCE)
         history = await load.finish()
     record_property("acknowledged writes lost", len(lost(history)))
-    assert check_what_is_kept(history) == []
+    assert await broken(check_losses(history, death), load, service.processes) == []
     assert seconds < RECOVERY
 
 

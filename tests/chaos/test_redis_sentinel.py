@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from time import monotonic
 
 import pytest
 import pytest_asyncio
@@ -11,11 +12,13 @@ import pytest_asyncio
 from holdfast_backends.errors import UnavailableError, UnsafeStoreError
 from holdfast_backends.redis import RedisBackend
 from tests.chaos.checks.check import check
-from tests.chaos.clusters.losses import check_what_is_kept, lost
+from tests.chaos.clusters.losses import Death, check_losses, lost
 from tests.chaos.clusters.recovering import RECOVERY
 from tests.chaos.clusters.redis_opening import give_up_opening, refusal
+from tests.chaos.clusters.redis_remains import messages_on_disk
 from tests.chaos.clusters.redis_sentinels import SERVICE, SentinelGroup, sentinel_group
 from tests.chaos.clusters.redis_service import MESSAGES, PATIENCE, Service, recovered, served
+from tests.chaos.clusters.standing import broken
 from tests.services import unique_name
 
 pytestmark = [
@@ -48,14 +51,16 @@ async def test_a_killed_master_is_followed_by_another_one(
     master = await group.master()
     async with service.loaded(seed=21) as load:
         await master.kill()
+        died_at = monotonic()
         await group.switched(master)
         seconds = await recovered(load)
+        death = Death(died_at, await messages_on_disk(master, service.namespace))
         # It comes back as the master that it was, until a sentinel tells it otherwise.
         await master.start()
         await load.until(MESSAGES, PATIENCE)
         history = await load.finish()
     record_property("acknowledged writes lost", len(lost(history)))
-    assert check_what_is_kept(history) == []
+    assert await broken(check_losses(history, death), load, service.processes) == []
     assert seconds < RECOVERY
 
 
@@ -70,7 +75,7 @@ async def test_a_planned_failover_loses_nothing_when_writes_are_paused_before(
         await group.switched(master)
         seconds = await recovered(load)
         history = await load.finish()
-    assert check(history) == []
+    assert await broken(check(history), load, service.processes) == []
     assert seconds < RECOVERY
 
 

@@ -26,6 +26,19 @@ async def test_a_removed_postgres_gives_back_its_shared_memory_and_data(tmp_path
     assert data.is_relative_to(tmp_path) or not data.exists()
 
 
+async def test_nor_does_one_that_was_dead_already_keep_any(tmp_path: Path) -> None:
+    require("servers")
+    server = Postgres(tmp_path)
+    try:
+        await server.start()
+        memory = _memory_of(server.data)
+        await server.kill()
+        assert memory <= _shared_memory()
+    finally:
+        await server.remove()
+    assert not memory & _shared_memory()
+
+
 async def test_nor_do_a_killed_primary_and_its_killed_standby_keep_any(tmp_path: Path) -> None:
     require("servers")
     async with pair_of_servers(tmp_path) as pair:

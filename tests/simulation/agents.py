@@ -56,6 +56,8 @@ class AgentProcess:
             return
         self._lives += 1
         process = self._world.begin(f"{self._name}.{self._lives}")
+        if process.wall_offset:
+            self._world.trust_no_clock()
         self._process, self._service = process, None
         process.on_death.append(self._start_again)
         self._task = self._world.loop.create_task(self._live(process), context=process.context)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import orjson
 
 from holdfast_protocol.bus.memory_broker import MemoryBroker
+from holdfast_protocol.bus.memory_consumer import MemoryConsumer
 from holdfast_protocol.bus.messages import ReplyDelivery
 from tests.simulation.world import World
 
@@ -87,9 +88,15 @@ class SimulatedBroker:
         for cut in tuple(self.cutters):
             cut(seconds)
 
-    def ready(self) -> int:
-        """How many messages wait in the queues."""
-        return sum(len(queue._ready) for queue in self.core._queues.values())
+    def unsettled(self) -> int:
+        """How many messages wait in the queues, are on their way to a consumer or in its hands."""
+        return sum(
+            len(queue._ready)
+            + sum(
+                len(one._unsettled) for one in queue._subscribers if isinstance(one, MemoryConsumer)
+            )
+            for queue in self.core._queues.values()
+        )
 
     def dead_letters(self) -> dict[str, str]:
         """The reason of each message that is in the dead letters, by its id."""

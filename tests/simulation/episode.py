@@ -165,6 +165,7 @@ class _Episode:
             self._recorder.violations += await plain.missing()
             judge = Judge(world, broker, self._recorder, self._agents, ear, self._published)
             self._history = await judge.mend()
+        self._history.clocks_right_until = world.clocks_right_until
         if not database.table.is_free:
             self._recorder.wrongs.append("a lock of the database is left")
 

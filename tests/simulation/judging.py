@@ -119,7 +119,7 @@ class Judge:
         """How many messages are left, once everybody had time for them."""
         left = 0
         for _ in range(200):
-            left = sum(agent.unsettled for agent in self._agents) + self._broker.ready()
+            left = sum(agent.unsettled for agent in self._agents) + self._broker.unsettled()
             if not left:
                 break
             await asyncio.sleep(_PAUSE)

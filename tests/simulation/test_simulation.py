@@ -14,7 +14,8 @@ from tests.simulation.episode import run
 from tests.simulation.plans import draw_plan
 
 FAULTED = 1_500
-SECONDS = 10.0
+SECONDS = 120.0
+"""A bound for a machine that is busy; it takes a few."""
 _DIGEST = """
 from tests.simulation.episode import run
 from tests.simulation.plans import draw_plan
@@ -61,7 +62,7 @@ def test_the_faults_that_were_written_down_make_the_same_episode() -> None:
 def test_nothing_is_broken_with_seeds_that_are_always_the_same() -> None:
     tally, failed = simulate(itertools.count(), faulted=FAULTED, seconds=SECONDS)
     assert failed is None, (failed.plan.seed, failed.violations)
-    assert tally.all_faulted > 0
+    assert tally.all_faulted >= FAULTED
 
 
 def test_nothing_is_broken_with_seeds_that_are_new_each_time(
@@ -70,5 +71,6 @@ def test_nothing_is_broken_with_seeds_that_are_new_each_time(
     first = time.time_ns() // 1_000
     with capsys.disabled():
         sys.stdout.write(f"[simulation: seeds from {first}] ")
-    _tally, failed = simulate(itertools.count(first), faulted=FAULTED, seconds=SECONDS)
+    tally, failed = simulate(itertools.count(first), faulted=FAULTED, seconds=SECONDS)
     assert failed is None, (failed.plan.seed, failed.violations)
+    assert tally.all_faulted >= FAULTED

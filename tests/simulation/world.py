@@ -35,6 +35,8 @@ class World:
         self.deliveries: Counter[str] = Counter()
         self.faulted: Counter[str] = Counter()
         self.processes: list[Process] = []
+        self.clocks_right_until = inf
+        """When the first agent had a wall clock that was wrong."""
         self.on_silence: list[Callable[[Process], None]] = []
         """Called when a process was not heard of for longer than a heartbeat."""
         self._random = Random(f"latency {seed}")
@@ -135,8 +137,13 @@ class World:
     def jump(self, amount: float) -> None:
         """The machines' wall clocks are set, all by the same."""
         self.tell(f"clocks jump: {amount}")
+        self.trust_no_clock()
         for process in self.processes:
             process.wall_offset += _LONGEST_JUMP * (amount - 0.5)
+
+    def trust_no_clock(self) -> None:
+        """An agent has a wall clock that is wrong, from now on."""
+        self.clocks_right_until = min(self.clocks_right_until, self.now)
 
     def calm(self) -> None:
         """From now on nothing bad happens; what is stopped goes on."""

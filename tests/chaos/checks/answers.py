@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from tests.chaos.checks.defects import DEFECT
 from tests.chaos.checks.ledger import Ledger
-from tests.chaos.checks.promises import ANSWERED, LINEARIZABLE, SAME_ANSWER
+from tests.chaos.checks.promises import ANSWERED, LINEARIZABLE, SAME_ANSWER, SANE
 from tests.chaos.checks.steps import READS, is_refused_anyway
 from tests.chaos.history import Answer, Exchange, Violation
 
@@ -23,6 +24,8 @@ def answered(ledger: Ledger) -> Iterator[Violation]:
         is_silent = exchange.expects == "effect"
         if is_silent and reason in _REFUSED and not is_refused_anyway(exchange.message):
             yield Violation(ANSWERED, f"{message_id} is a dead letter for nothing: {reason}")
+        if reason == DEFECT:
+            yield Violation(SANE, f"{message_id} is a dead letter: {reason}")
         if exchange.answer is not None or reason is not None:
             continue
         if exchange.expects == "effect":

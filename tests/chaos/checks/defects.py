@@ -7,7 +7,7 @@ from typing import Final
 from tests.chaos.checks.promises import SANE
 from tests.chaos.history import Violation
 
-_DEFECT: Final = "internal_error"
+DEFECT: Final = "internal_error"
 
 
 def defects(refusals: Mapping[str, int]) -> Iterator[Violation]:
@@ -16,5 +16,5 @@ def defects(refusals: Mapping[str, int]) -> Iterator[Violation]:
     Args:
         refusals: how often what was said.
     """
-    if count := refusals.get(_DEFECT, 0):
-        yield Violation(SANE, f"{count} messages were answered {_DEFECT}, and then asked again")
+    if count := refusals.get(DEFECT, 0):
+        yield Violation(SANE, f"{count} messages were answered {DEFECT}, and then asked again")

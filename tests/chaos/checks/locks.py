@@ -1,17 +1,23 @@
-"""Locks: tokens that only rise, and writes that only the holder makes.
+"""Locks: one holder at a time, tokens that only rise, and writes that only the holder makes.
 
-Nothing here trusts a clock: a lease that ended by time may have been ended by a clock that jumped.
+How long leases hold is checked only while all clocks are right (`History.clocks_right_until`):
+afterwards one may have been ended, or kept, by a clock that jumped.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
+from typing import Final
 
+from tests.chaos.checks.leases import Lease
 from tests.chaos.checks.ledger import Ledger
 from tests.chaos.checks.promises import LOCKED
 from tests.chaos.checks.steps import Step
 from tests.chaos.history import Exchange, Violation
+
+_ACTIONS: Final = frozenset({"lock_acquire", "lock_renew", "lock_release"})
 
 
 @dataclass(slots=True)
@@ -21,6 +27,7 @@ class Lock:
     Args:
         taken: the acquisitions, by token.
         twice: those that got a token that another one had.
+        leases: what became of each token, also of one that is only guessed.
         released: when the answer to a token's release had come.
         refused: the acquisitions that were told that somebody else holds it.
         unanswered: whether an acquisition has no answer, so that a token may be unknown.
@@ -29,6 +36,7 @@ class Lock:
 
     taken: dict[int, Exchange] = field(default_factory=dict)
     twice: list[Exchange] = field(default_factory=list)
+    leases: dict[int, Lease] = field(default_factory=lambda: defaultdict(Lease))
     released: dict[int, float] = field(default_factory=dict)
     refused: list[Exchange] = field(default_factory=list)
     unanswered: bool = False
@@ -45,14 +53,21 @@ class Lock:
                     earliest = min(earliest, exchange.answered_at)
         return self._superseded.get(token, inf)
 
+    def ended_at(self, token: int, *, by_time: bool) -> float:
+        """When at the latest a lease had ended, whatever ended it."""
+        over_at = self.leases[token].over_at() if by_time else inf
+        return min(self.released.get(token, inf), self.superseded_at(token), over_at)
+
 
 def locks(ledger: Ledger) -> Iterator[Violation]:
     """Each lock by itself."""
+    right_until = ledger.history.clocks_right_until
     for name, lock in _collected(ledger).items():
         for exchange in lock.twice:
             yield Violation(LOCKED, f"{name}: {exchange.message['id']} got a token again")
         yield from _rising(name, lock)
-        yield from _refusals(name, lock)
+        yield from _one_holder(name, lock, right_until)
+        yield from _refusals(name, lock, right_until)
         for steps in lock.writes.values():
             yield from _in_turn(name, steps)
             for step in steps:
@@ -73,24 +88,32 @@ def _collected(ledger: Ledger) -> dict[str, Lock]:
 
 
 def _enter(found: dict[str, Lock], exchange: Exchange) -> None:
-    action, payload, answer = (
-        exchange.message["action"],
-        exchange.message["payload"],
-        exchange.answer,
-    )
+    message, answer = exchange.message, exchange.answer
+    action, payload = message["action"], message["payload"]
+    if action not in _ACTIONS:
+        return
+    lock = found[payload["name"]]
     if action == "lock_acquire":
-        lock = found[payload["name"]]
-        if answer is None:
-            lock.unanswered = True
-        elif answer["status"] == "success":
-            known = lock.taken.setdefault(answer["result"]["token"], exchange)
-            if known is not exchange:
-                lock.twice.append(exchange)
-        elif answer["error_type"] == "conflict":
-            lock.refused.append(exchange)
-    elif action == "lock_release" and answer is not None and answer["status"] == "success":
-        assert exchange.answered_at is not None
-        found[payload["name"]].released.setdefault(payload["token"], exchange.answered_at)
+        _enter_acquired(lock, exchange)
+    elif answer is None or answer["status"] == "success":
+        lease = lock.leases[payload["token"]]
+        (lease.released_by if action == "lock_release" else lease.extended_by).append(exchange)
+        if action == "lock_release" and exchange.answered_at is not None:
+            lock.released.setdefault(payload["token"], exchange.answered_at)
+
+
+def _enter_acquired(lock: Lock, exchange: Exchange) -> None:
+    answer = exchange.answer
+    if answer is None:
+        lock.unanswered = True
+    elif answer["status"] == "success":
+        token = answer["result"]["token"]
+        if lock.taken.setdefault(token, exchange) is exchange:
+            lock.leases[token].extended_by.append(exchange)
+        else:
+            lock.twice.append(exchange)
+    elif answer["error_type"] == "conflict":
+        lock.refused.append(exchange)
 
 
 def _rising(name: str, lock: Lock) -> Iterator[Violation]:
@@ -103,15 +126,27 @@ def _rising(name: str, lock: Lock) -> Iterator[Violation]:
             yield Violation(LOCKED, text)
 
 
-def _refusals(name: str, lock: Lock) -> Iterator[Violation]:
+def _one_holder(name: str, lock: Lock, right_until: float) -> Iterator[Violation]:
+    """Who got a lock got it when the lease before had ended."""
+    for (token, _before), (newer, exchange) in pairwise(sorted(lock.taken.items())):
+        lease = lock.leases[token]
+        assert exchange.answered_at is not None
+        if lease.may_be_released_by(exchange.answered_at):
+            continue
+        if exchange.answered_at < min(lease.held_until(), right_until):
+            yield Violation(LOCKED, f"{name}: token {newer} was given while {token} was held")
+
+
+def _refusals(name: str, lock: Lock, right_until: float) -> Iterator[Violation]:
     """Who was refused was refused for somebody."""
     if lock.unanswered:
         return
     for refused in lock.refused:
         assert refused.answered_at is not None
+        by_time = refused.answered_at < right_until
         held = any(
             exchange.asked_at <= refused.answered_at
-            and lock.released.get(token, inf) >= refused.asked_at
+            and lock.ended_at(token, by_time=by_time) >= refused.asked_at
             for token, exchange in lock.taken.items()
         )
         if not held:

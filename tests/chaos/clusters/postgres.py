@@ -21,6 +21,7 @@ from localservices.model import ACCOUNT, LOOPBACK, Record, ServiceError
 from localservices.postgres import Postgres, binary, run_as, unprivileged_user
 from localservices.processes import free_ports, is_running
 from tests.chaos.processes import children_of, end_of, gone
+from tests.chaos.servers import clear_shared_memory
 
 DATABASE: Final = "chaos"
 _SERVICE: Final = Postgres()
@@ -109,7 +110,7 @@ class Node:
         """End it, and remove its data and its shared memory."""
         await self.kill()
         if self._record.data:
-            await asyncio.to_thread(_clear_shared_memory, self._record.data)
+            await asyncio.to_thread(clear_shared_memory, self._record.data)
             await asyncio.to_thread(shutil.rmtree, self._record.data, ignore_errors=True)
             self._record.data = ""
 
@@ -229,16 +230,6 @@ async def pair_of_servers(folder: Path, *, synchronous: bool = True) -> AsyncIte
         yield pair
     finally:
         await pair.remove()
-
-
-def _clear_shared_memory(data: str) -> None:
-    """Have the memory that a killed server left cleared by its successor, which ends at once.
-
-    That is one in single-user mode: no client can meet it. On the data of a standby it refuses
-    to work, but only after it has cleared the memory.
-    """
-    command = [str(binary("postgres")), "--single", "-D", data, "postgres"]
-    run_as(unprivileged_user(), command)
 
 
 def _url(password: str, hosts: str, database: str = DATABASE) -> str:

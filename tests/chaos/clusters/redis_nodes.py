@@ -29,6 +29,7 @@ REPLICATED = (
     "repl-ping-replica-period 1",
 )
 _BUS_OFFSET = 10_000  # a cluster's nodes talk on the port that is so much higher
+_copies = itertools.count(1)
 _ports = itertools.count(20_000 + os.getpid() % 500 * 20)
 
 
@@ -91,6 +92,14 @@ class RedisNode:
         """Send its process a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def copy(self) -> "RedisNode":
+        """One by itself, of nobody's group, with what this one has on its disk."""
+        directory = self._directory.with_name(f"{self._directory.name}-copy-{next(_copies)}")
+        copy = RedisNode(directory, (*SAFE, f"requirepass {PASSWORD}"), password=PASSWORD)
+        own = shutil.ignore_patterns("*.conf", "log")
+        shutil.copytree(self._directory, directory, ignore=own, dirs_exist_ok=True)
+        return copy
 
     async def kill(self) -> None:
         """SIGKILL, where it runs; its data stays."""

@@ -1,11 +1,11 @@
 """Two agent processes on a Redis that fails over, and load on them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from tests.acceptance.serving import serving
+from tests.acceptance.serving import Serving, serving
 from tests.chaos.clusters.recovering import seconds_to_success
 from tests.chaos.load.load import Load
 from tests.services import unique_name
@@ -17,10 +17,11 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Service:
-    """Where it is."""
+    """Where it is, and what it consists of."""
 
     bus: str
     namespace: str
+    processes: Sequence[Serving]
 
     @asynccontextmanager
     async def loaded(self, seed: int) -> AsyncIterator[Load]:
@@ -35,9 +36,11 @@ async def served(bus: str, backend: str) -> AsyncIterator[Service]:
     """Two processes."""
     namespace = unique_name()
     async with AsyncExitStack() as stack:
-        for _process in range(2):
+        processes = [
             await stack.enter_async_context(serving(bus, backend, namespace))
-        yield Service(bus, namespace)
+            for _process in range(2)
+        ]
+        yield Service(bus, namespace, processes)
 
 
 async def recovered(load: Load) -> float:

@@ -69,12 +69,13 @@ class TakeConnections(Held):
     at = "postgres"
 
     async def _hold(self, seconds: float) -> None:
-        until = monotonic() + seconds
         async with AsyncExitStack() as stack:
             first = await stack.enter_async_context(postgres(self._url))
+            await self._take_all(stack)
+            until = monotonic() + seconds
             while monotonic() < until:
-                await self._take_all(stack)
                 await first.execute(_TERMINATE)
+                await self._take_all(stack)
                 await asyncio.sleep(_RETAKEN)
 
     async def _take_all(self, stack: AsyncExitStack) -> None:

@@ -63,13 +63,25 @@ class Reader:
 
     async def dead_letters(self, token: str) -> dict[str, str]:
         """The dead letters of one load: message id → reason."""
-        letters, _meta = await self.insist("agent_dead_letters", {"limit": _PAGE})
+        letters = await self._letters()
         found: dict[str, str] = {}
         for letter in letters:
             for message_id in await self._messages_of(letter):
                 if isinstance(message_id, str) and message_id.startswith(token):
                     found[message_id] = letter["reason"]
         return found
+
+    async def _letters(self) -> list[Mapping[str, Any]]:
+        """All there are, once nobody else holds some of them."""
+        give_up_at = time.monotonic() + self._patience
+        while True:
+            letters, meta = await self.insist("agent_dead_letters", {"limit": _PAGE})
+            if meta["complete"]:
+                found: list[Mapping[str, Any]] = letters
+                return found
+            if time.monotonic() >= give_up_at:
+                raise NotBackError(f"{len(letters)} of {meta['total']} dead letters are told")
+            await asyncio.sleep(_PAUSE)
 
     async def remove_refused(self) -> None:
         """Remove the dead letters that are there on purpose: the next load makes its own."""

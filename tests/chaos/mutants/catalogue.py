@@ -48,6 +48,8 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _mutant(rules.expected_version_ignored, *_ORDER),
     _mutant(rules.fence_ignored, p.LOCKED),
     _mutant(rules.lease_token_given_again, p.LOCKED),
+    _mutant(rules.second_holder, p.LOCKED),
+    _mutant(rules.lease_never_ends, p.LOCKED),
     _mutant(rules.cancelled_only_this_time, p.CANCELLED, p.SAME_ANSWER),
     _mutant(rules.cancelled_after_it_was_done, p.CANCELLED, p.SAME_ANSWER),
     _mutant(rules.duplicate_answered_anew, p.SAME_ANSWER, p.VERSIONS),

@@ -70,6 +70,36 @@ def lease_token_given_again(patch: Patcher) -> None:
     patch.replace(locking, "_acquire", acquire)
 
 
+def second_holder(patch: Patcher) -> None:
+    """A lock that is held is given to whoever asks for it."""
+    real = locking._acquire
+
+    def acquire(operation: Acquire, at: Workspace) -> Leased:
+        _end_lease(operation, at, at.now)
+        return real(operation, at)
+
+    patch.replace(locking, "_acquire", acquire)
+
+
+def lease_never_ends(patch: Patcher) -> None:
+    """A lock that was not released is refused for ever."""
+    real = locking._acquire
+
+    def acquire(operation: Acquire, at: Workspace) -> Leased:
+        _end_lease(operation, at, at.now + 1)
+        return real(operation, at)
+
+    patch.replace(locking, "_acquire", acquire)
+
+
+def _end_lease(operation: Acquire, at: Workspace, instant: int) -> None:
+    """Have it end then, in microseconds since 1970, if it was not released."""
+    place = lock_place(operation.name)
+    present = at.row(place)
+    if present is not None and present.document is not None:
+        at._rows[place] = present._replace(expires_at=instant)
+
+
 def cancelled_only_this_time(patch: Patcher) -> None:
     """That a message was cancelled is answered, but not kept: it takes effect when it comes
     again."""

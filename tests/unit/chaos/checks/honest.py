@@ -89,6 +89,8 @@ class HonestStore:
         locks, name, now = self.model.locks, payload["name"], self.model.now
         if action == "lock_acquire":
             _leased, lease = locks.acquire(name, "load", payload["lease_seconds"], now)
+        elif action == "lock_renew":
+            _leased, lease = locks.renew(name, payload["token"], payload["lease_seconds"], now)
         else:
             _leased, lease = locks.release(name, payload["token"], now)
         return {"status": "success", "result": {"name": name, "token": lease.token}, "meta": {}}
@@ -195,6 +197,11 @@ def _under_lock(drawer: Drawer, random: Random, locks: Locks) -> Iterator[Messag
         used = max(1, token - (random.random() < 0.1))
         fence = {"lock": "lock", "token": used}
         yield drawer.message("storage_update", drawer.counting() | {"fence": fence})
+    if random.random() < 0.3:
+        renewal = {"name": "lock", "token": token, "lease_seconds": random.choice([1, 30])}
+        yield drawer.message("lock_renew", renewal)
+    if random.random() < 0.3:
+        yield drawer.message("lock_acquire", {"name": "lock", "lease_seconds": 3})
     if random.random() < 0.7:
         yield drawer.message("lock_release", {"name": "lock", "token": token})
 

@@ -174,11 +174,10 @@ def event_of_another_kind(history: History, random: Random) -> bool:
 def change_under_another_name(history: History, random: Random) -> bool:
     """What was acknowledged is not there: in its place stands what somebody else did."""
     events = events_of(any_kept(history, random))
-    place = random.randrange(1, len(events))
-    before = events[place - 1]["message_id"]
-    different: bool = before != events[place]["message_id"]
-    events[place]["message_id"] = before
-    return different
+    makers = [event["message_id"] for event in events]
+    place = random.choice([n for n in range(1, len(events)) if makers[n] != makers[n - 1]])
+    events[place]["message_id"] = makers[place - 1]
+    return True
 
 
 @breaks(promises.HEARD)
@@ -260,6 +259,27 @@ def refused_for_nobody(history: History, random: Random) -> bool:
     others = successes(history, "lock_acquire")
     assert first.answered_at is not None
     return all(other.asked_at > first.answered_at for other in others)
+
+
+@breaks(promises.LOCKED)
+def second_holder(history: History, random: Random) -> bool:
+    """While the first still had it by any clock."""
+    one, other = successes(history, "lock_acquire")[:2]
+    for release in successes(history, "lock_release", "lock_renew"):
+        history.exchanges.remove(release)
+    assert other.answered_at is not None
+    lasting = {"lease_seconds": other.answered_at - one.asked_at + 1}
+    one.message["payload"].update(lasting)
+    return True
+
+
+@breaks(promises.LOCKED)
+def lease_without_an_end(history: History, random: Random) -> bool:
+    """Of one who never gave it back, when everything was over."""
+    last = successes(history, "lock_acquire")[-1]
+    message = {**last.message, "id": "late", "payload": {**last.message["payload"]}}
+    history.exchanges.append(Exchange(message, 1e9, 2e9, _refused("conflict")))
+    return True
 
 
 def _fenced(history: History) -> list[Exchange]:

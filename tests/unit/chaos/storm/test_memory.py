@@ -42,3 +42,11 @@ def test_who_lived_for_a_moment_tells_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _seen(tmp_path, monkeypatch, [MEBI * second for second in range(40)]).lives() == []
+
+
+def test_memory_that_still_rises_in_an_old_process_is_a_violation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [200 * MEBI + second * MEBI // 40 for second in range(1_000)]  # 25 MiB in all
+    assert _seen(tmp_path, monkeypatch, sizes[:800]).violations() == []
+    assert len(_seen(tmp_path, monkeypatch, sizes).violations()) == 1

@@ -1,5 +1,7 @@
 """What counts as the time of a recovery."""
 
+from math import inf
+
 from tests.chaos.faults.contract import Strike
 from tests.chaos.load.rates import Rates
 from tests.chaos.recovery import Recovery, first_successes, full_again
@@ -15,7 +17,7 @@ def _rates(*successes: float) -> Rates:
 def test_a_recovery_ends_with_the_first_success_after_everything_is_back() -> None:
     strikes = [Strike("kill redis", 10.0, 11.0, "redis")]
     recoveries, never = first_successes(strikes, "redis", _rates(9.0, 13.0, 14.0))
-    assert recoveries == [Recovery("kill redis", "redis", 2.0)]
+    assert recoveries == [Recovery("kill redis", "redis", 2.0, inf)]
     assert never == []
 
 
@@ -26,10 +28,36 @@ def test_while_another_fault_is_on_the_way_nobody_has_to_answer() -> None:
         Strike("stop agent", 15.0, 17.0, "redis"),
     ]
     recoveries, _never = first_successes(strikes, "redis", _rates(9.0, 18.0))
-    assert recoveries == [
-        Recovery("kill redis", "redis", 1.0),
-        Recovery("kill rabbitmq", "redis", 1.0),
+    assert recoveries == [Recovery("stop agent", "redis", 1.0, inf)]
+
+
+def test_a_killed_agent_is_no_reason_to_wait_where_another_one_lives() -> None:
+    strikes = [
+        Strike("kill redis", 10.0, 11.0, "redis"),
+        Strike("kill agent", 10.5, 17.0, "redis"),
     ]
+    several, _never = first_successes(strikes, "redis", _rates(9.0, 18.0))
+    assert several == [Recovery("kill redis", "redis", 7.0, inf)]
+    single, _never = first_successes(strikes, "redis", _rates(9.0, 18.0), agents=1)
+    assert single == [Recovery("kill agent", "redis", 1.0, inf)]
+
+
+def test_the_next_fault_does_not_hide_that_nothing_succeeded_before_it() -> None:
+    strikes = [
+        Strike("kill redis", 10.0, 11.0, "redis"),
+        Strike("stop redis", 18.0, 19.0, "redis"),
+        Strike("stop redis", 30.0, 31.0, "redis"),
+    ]
+    recoveries, _never = first_successes(strikes, "redis", _rates(9.0, 20.0, 32.0))
+    assert recoveries == [
+        Recovery("stop redis", "redis", 7.0, 11.0),
+        Recovery("stop redis", "redis", 1.0, inf),
+    ]
+
+
+def test_a_fault_of_agents_alone_is_no_recovery() -> None:
+    strikes = [Strike("stop agent", 10.0, 11.0, "redis")]
+    assert first_successes(strikes, "redis", _rates(9.0, 12.0)) == ([], [])
 
 
 def test_what_hits_another_backend_is_not_on_the_way() -> None:
@@ -38,7 +66,7 @@ def test_what_hits_another_backend_is_not_on_the_way() -> None:
         Strike("kill postgres", 10.0, 30.0, "postgres"),
     ]
     recoveries, _never = first_successes(strikes, "redis", _rates(12.0))
-    assert recoveries == [Recovery("kill redis", "redis", 1.0)]
+    assert recoveries == [Recovery("kill redis", "redis", 1.0, inf)]
 
 
 def test_a_strike_after_which_nothing_succeeds_is_told() -> None:
