@@ -11,6 +11,8 @@ from tests.chaos.load.rates import Rates
 
 _WINDOW: Final = 3.0  # seconds over which a throughput is taken
 _STEP: Final = 0.25
+STALL: Final = "stall of the machine"
+"""What it is called when nothing ran for a while, this process included: no fault of anybody."""
 FULL: Final = 0.9
 """The part of the throughput of before that counts as all of it."""
 
@@ -42,9 +44,9 @@ def first_successes(
 ) -> tuple[list[Recovery], list[Strike]]:
     """Of the strikes on servers: the recoveries of a backend; and those without a success.
 
-    Strikes that overlap, or that came before the first success, are one. That an agent was killed
-    explains nothing where there are several of them: another one lives. One that stands still
-    explains it, as it may hold a lock of the store.
+    Strikes that overlap, or that came before the first success, are one. A stall is a strike, too.
+    That an agent was killed explains nothing where there are several of them: another one lives.
+    One that stands still explains it, as it may hold a lock of the store.
 
     Args:
         agents: processes of each backend.
@@ -70,7 +72,7 @@ def first_successes(
                 break
             waited = max(waited, free)
             last = max(last, away[place], key=lambda strike: strike.healed_at)
-        if all(strike.kind.endswith(" agent") for strike in away[begin:place]):
+        if not any(map(_is_on_a_server, away[begin:place])):
             continue
         if first is None:
             open_ones.append(last)
@@ -78,6 +80,10 @@ def first_successes(
             seconds = max(waited, first - last.healed_at)
             found.append(Recovery(last.kind, backend, seconds, free))
     return found, open_ones
+
+
+def _is_on_a_server(strike: Strike) -> bool:
+    return strike.kind != STALL and not strike.kind.endswith(" agent")
 
 
 def full_again(rates: Rates, usual: float, healed_at: float, until: float) -> float | None:

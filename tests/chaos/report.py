@@ -39,6 +39,7 @@ class Report:
     round: int = 0
     began: float = field(default_factory=time.monotonic)
     strikes: Counter[str] = field(default_factory=Counter)
+    timeline: list[tuple[int, Strike]] = field(default_factory=list)
     operations: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     repeated: Counter[str] = field(default_factory=Counter)
@@ -63,6 +64,7 @@ class Report:
     def struck(self, strike: Strike) -> None:
         """Count a fault."""
         self.strikes[strike.kind] += 1
+        self.timeline.append((self.round, strike))
         away = strike.healed_at - strike.struck_at
         self.away[strike.kind] = max(away, self.away.get(strike.kind, 0.0))
 
@@ -104,6 +106,18 @@ class Report:
             "calm": [asdict(calm) for calm in self.calm],
             "memory": [asdict(life) for life in self.lives],
             "violations": [asdict(found) for found in self.found],
+            "timeline": [self._moment(number, strike) for number, strike in self.timeline],
+        }
+
+    def _moment(self, number: int, strike: Strike) -> dict[str, Any]:
+        """A strike, in seconds from the beginning of the run."""
+        struck_at, healed_at = strike.struck_at - self.began, strike.healed_at - self.began
+        return {
+            "round": number,
+            "kind": strike.kind,
+            "at": strike.at,
+            "struck": round(struck_at, 3),
+            "healed": round(healed_at, 3),
         }
 
     def as_text(self) -> str:

@@ -14,7 +14,7 @@ from tests.chaos.history import History, Violation
 from tests.chaos.load.load import Load
 from tests.chaos.load.reading import NotBackError
 from tests.chaos.options import Options
-from tests.chaos.recovery import Recovery, first_successes
+from tests.chaos.recovery import STALL, Recovery, first_successes
 from tests.chaos.report import Found, Report
 from tests.chaos.scene import Scene
 from tests.chaos.storm import lanes_of, rage
@@ -87,6 +87,10 @@ class Round:
             if calm.seconds is None or calm.seconds > bound:
                 text = f"{calm.kind}: not 90 % of {calm.usual:.0f}/s within {bound:g} s"
                 self._found(calm.backend, [Violation(RECOVERY, text)])
+
+    def stalled(self, since: float, until: float) -> None:
+        """Nothing ran meanwhile: nobody can have answered."""
+        self._struck(Strike(STALL, since, until))
 
     def _struck(self, strike: Strike) -> None:
         self._strikes.append(strike)

@@ -1,6 +1,7 @@
 """A whole run: the scene, the rounds, the memory, the report."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -16,6 +17,7 @@ from tests.chaos.rounds import Round
 from tests.chaos.scene import Scene
 
 _BEAT: Final = 0.25  # seconds between two looks
+_STALL: Final = 1.0  # seconds that a look is late when the machine, or this process, stood still
 
 
 class Run:
@@ -79,7 +81,12 @@ class Run:
             await end([observing])
 
     async def _observe(self, scene: Scene) -> None:
+        before = time.monotonic()
         while True:
+            now = time.monotonic()
+            if self._round is not None and now - before > _BEAT + _STALL:
+                self._round.stalled(before, now)
+            before = now
             self._memory.look(scene.all_agents)
             loads = {} if self._round is None else self._round.loads
             answered = {name: load.operations for name, load in loads.items()}

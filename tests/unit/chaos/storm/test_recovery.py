@@ -4,7 +4,7 @@ from math import inf
 
 from tests.chaos.faults.contract import Strike
 from tests.chaos.load.rates import Rates
-from tests.chaos.recovery import Recovery, first_successes, full_again
+from tests.chaos.recovery import STALL, Recovery, first_successes, full_again
 
 
 def _rates(*successes: float) -> Rates:
@@ -53,6 +53,14 @@ def test_the_next_fault_does_not_hide_that_nothing_succeeded_before_it() -> None
         Recovery("stop redis", "redis", 7.0, 11.0),
         Recovery("stop redis", "redis", 1.0, inf),
     ]
+
+
+def test_while_the_machine_stands_still_nobody_can_answer() -> None:
+    stall = Strike(STALL, 12.0, 20.0)
+    strikes = [Strike("kill redis", 10.0, 11.0, "redis"), stall]
+    recoveries, _never = first_successes(strikes, "redis", _rates(9.0, 20.5))
+    assert recoveries == [Recovery(STALL, "redis", 1.0, inf)]
+    assert first_successes([stall], "redis", _rates(9.0, 20.5)) == ([], [])
 
 
 def test_a_fault_of_agents_alone_is_no_recovery() -> None:
