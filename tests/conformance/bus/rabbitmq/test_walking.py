@@ -93,6 +93,7 @@ async def test_headers_that_nobody_can_read_do_not_end_the_walk(amqp_url: str) -
         for value in (nested(300), b"T" + b"\xff" * 8, b"S\0\0\0\1\xff"):
             headers = table(short(b"x-death") + value, short(b"k") + b"V")
             await _publish_dead(amqp_url, exchange, headers)
+        await until(lambda: _is_total(bus, 3))  # they were published without a confirm
         async with bus.dead_letters() as walk:
             letters = await walk.take(10)
             assert [letter.body for letter in letters] == [b"x"] * 3
