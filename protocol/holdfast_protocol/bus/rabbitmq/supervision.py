@@ -20,7 +20,7 @@ from holdfast_protocol.errors import BusClosedError, UnavailableError
 _log = logging.getLogger("holdfast.bus")
 
 _FIRST_DELAY = 0.1
-_LONGEST_DELAY = 5.0
+_LONGEST_DELAY = 2.0  # seconds: a message takes four connections, and waits for the last of them
 _SETTLED_AFTER = 10.0  # seconds a resource must have lived to be replaced without a delay
 
 
