@@ -11,8 +11,9 @@ from tests.chaos.load.rates import Rates
 
 _WINDOW: Final = 3.0  # seconds over which a throughput is taken
 _STEP: Final = 0.25
-STALL: Final = "stall of the machine"
-"""What it is called when nothing ran for a while, this process included: no fault of anybody."""
+STALL: Final = "stall"
+"""What it is called when this process did not run for a while, perhaps nobody on this machine:
+whoever answered meanwhile was not heard."""
 FULL: Final = 0.9
 """The part of the throughput of before that counts as all of it."""
 

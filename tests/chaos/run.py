@@ -1,9 +1,10 @@
 """A whole run: the scene, the rounds, the memory, the report."""
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Final
 
 from tests.chaos.checks.promises import RECOVERY, STANDS
@@ -41,6 +42,7 @@ class Run:
             with self.report.spending("start"):
                 scene = await stack.enter_async_context(Scene(self._options, self._died))
             await stack.enter_async_context(self._observed(scene))
+            stack.enter_context(_only_young_garbage())
             await self._all_rounds(scene)
         self.report.lives = self._memory.lives()
         for violation in self._memory.violations():
@@ -57,6 +59,7 @@ class Run:
                 self._tell_of("all", Violation(RECOVERY, f"a load cannot begin: {error!r}"))
             if self.report.found and self._options.stop_at_first:
                 return
+            gc.collect()
 
     def _numbers(self) -> list[int]:
         if self._options.only_round is not None:
@@ -93,3 +96,15 @@ class Run:
             counts = {name: answered.get(name, 0) for name in self._options.backends}
             self._tell(self.report.line(counts))
             await asyncio.sleep(_BEAT)
+
+
+@contextmanager
+def _only_young_garbage() -> Iterator[None]:
+    """What a round has recorded is millions of objects: to look through them would stop the load
+    for seconds, again and again."""
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
