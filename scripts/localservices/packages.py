@@ -1,5 +1,6 @@
 """Binaries: where they are, and how they come onto a Debian machine when we may install them."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from .model import ServiceError
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_DPKG = Path("/var/lib/dpkg")
 _TOOLS = {"strace": "strace"}  # program → Debian package
 _INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
 
@@ -39,7 +41,7 @@ def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
             "HOLDFAST_TEST_REDIS_URL to servers of your own."
         )
     say(f"installing {' '.join(packages)} with apt-get (their system services stay off)")
-    with _services_stay_off():
+    with _one_at_a_time(), _services_stay_off():
         _apt("apt-get", "update", "--quiet=2")
         _apt(*_INSTALL, "--quiet=2", *packages)
 
@@ -60,6 +62,17 @@ def install_tools(say: Callable[[str], None]) -> None:
 
 def _command(packages: Sequence[str]) -> str:
     return f"sudo {' '.join(_INSTALL)} {' '.join(packages)}"
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Tests in several processes may miss the same package; apt-get waits for no other one."""
+    directory = os.open(_DPKG, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """`scripts/services`: it stops nothing but its own, hides passwords, and says what is wrong."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,6 +60,28 @@ def test_without_rights_the_command_to_run_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ServiceError, match=r"sudo apt-get install .* redis-server"):
         packages.install(["redis-server"], print)
+
+
+def test_two_who_miss_a_package_install_it_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    meeting = threading.Barrier(2)
+    met: list[str] = []
+
+    def apt(*_command: str) -> None:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(timeout=0.1)
+            met.append("both at once")
+        meeting.reset()  # one that nobody came to is broken
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    monkeypatch.setattr(packages, "_apt", apt)
+    monkeypatch.setattr(packages, "_POLICY", tmp_path / "policy")
+    monkeypatch.setattr(packages, "_DPKG", tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: packages.install(["redis-server"], print), range(2)))
+    assert met == []
 
 
 def test_a_tool_that_cannot_be_had_is_told_and_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
