@@ -55,7 +55,10 @@ class _Message:
 
     @property
     def was_refused(self) -> bool:
-        """Whether each attempt is known to have been rejected."""
+        """Whether each attempt is known to have been rejected. For who counts rejections the last
+        one is enough: it does not matter to him whether it was delivered before."""
+        if self.rejections is not None:
+            return self.rejected
         return self.rejected and not self.may_have_arrived and self.unsure_on is None
 
 
@@ -111,7 +114,8 @@ class Publisher:
                 leaves that to the time.
 
         Raises:
-            RejectedError: rejected so often, or last when the time was up; not delivered.
+            RejectedError: rejected so often, or last when the time was up; without `rejections`
+                no attempt was delivered.
             UnroutableError: mandatory, and no queue takes it.
             UnavailableError: not confirmed in time; it may still be delivered.
         """
@@ -149,18 +153,14 @@ class Publisher:
                 rejections += 1
                 message.rejected = True
                 if message.rejections is not None and rejections > message.rejections:
-                    if message.was_refused:
-                        raise RejectedError(message.routing_key) from error
-                    raise UnavailableError(
-                        "The broker rejects it now; the message may still be delivered"
-                    ) from error
+                    raise RejectedError(message.routing_key) from error
                 if message.exchange and self._doubts.rejected(self._route(message)):
                     self.supervisor.recycle()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
             except ConnectionLostError as error:
                 losses += 1
-                message.may_have_arrived = True
+                message.rejected, message.may_have_arrived = False, True
                 if losses >= self._attempts:
                     raise UnavailableError(
                         "The connection was lost; the message may still be delivered"
